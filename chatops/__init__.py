@@ -1,0 +1,1 @@
+"""The ways in: parse, authorise, ask `workflows`, render."""

@@ -1,0 +1,1 @@
+"""What Winch can do to one host: one package a technology."""

@@ -1,0 +1,1 @@
+"""HAProxy: its Runtime API, what it says of its servers, and the steps that drain and enable."""

@@ -1,0 +1,1 @@
+"""Probes: does it answer, and with what?"""

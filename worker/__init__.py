@@ -1,0 +1,1 @@
+"""The engine: runs plans of steps on hosts. It knows no daemon."""
