@@ -34,11 +34,10 @@ class RecordingHost:
 
     def _answer(self, command: Command, check: bool) -> Result:
         text = str(command)
-        for pattern, answer in self.answers.items():
-            if re.search(pattern, text):
-                break
-        else:
+        pattern = next((p for p in self.answers if re.search(p, text)), None)
+        if pattern is None:
             raise AssertionError(f"{self.name}: no answer for {text!r}")
+        answer = self.answers[pattern]
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         if isinstance(answer, Exception):
