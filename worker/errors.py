@@ -9,6 +9,7 @@
         │   └── CommandFailed               a remote command exited with other than 0
         ├── Refused                exit 3   nothing was changed, and this is why
         ├── Unreachable            exit 4   no answer from the host; the engine tries again
+        │   └── NotAllowed                  it answers but will not let us in: a retry cannot help
         └── Superseded                      this claim is no longer the lane's: stop at once
             └── Fenced                      the host itself said so (guard exit 113)
 
@@ -83,6 +84,13 @@ class Unreachable(StepError):
 
     exit_code = 4
     outcome = "unreachable"
+    permanent = False  # True: trying again cannot help until a person has mended something
+
+
+class NotAllowed(Unreachable):
+    """The host key is not the expected one, our key is refused, or `become` wants a password."""
+
+    permanent = True
 
 
 class Superseded(StepError):

@@ -57,14 +57,16 @@ class LaneSpec(_Data):
 
     `leases` are taken together before the first step: names like `host:web1`, `pair:edge`,
     `balancer:lb1`. `touches` are all hosts on which its steps may change something: they learn the
-    lane's lease numbers first. `back` is what undoes the lane, in order, when a step fails and the
-    policy says so, or when a person asks; it starts at the step that undoes the last one done
-    (`BackStep.undoes`).
+    lane's lease numbers first; `reads` are further ones that its steps only look at. `back` is what
+    undoes the lane, in order, when a step fails and the policy says so, or when a person asks; of
+    it only that is run which undoes a step that has begun (`BackStep.undoes`).
     """
 
     host: str
+    site: str | None = None  # the Celery queue; None is the default one
     leases: list[str]
     touches: list[str]
+    reads: list[str] = Field(default_factory=list)
     steps: list[StepSpec]
     back: list[BackStep] = Field(default_factory=list)
     gate: bool = False  # runs before all other lanes, is not shown, changes nothing
