@@ -100,14 +100,14 @@ def queue_of(site: str | None) -> str:
     return site or DEFAULT_QUEUE
 
 
-def publish(message: ChainMessage) -> None:
+def publish(message: ChainMessage, to: Celery = app) -> None:
     """Publish the steps of a lane as one chain.
 
     Raises:
         ServiceError: Redis does not answer. The steward publishes the lane again.
     """
     signatures = [
-        app.signature(
+        to.signature(
             step.name,
             args=(step.label,),
             kwargs={"step": step.step_id},

@@ -54,12 +54,11 @@ class Executor:
             end = self._run_step(context)
         finally:
             self._node.leave(context)
-        if isinstance(end, Superseded):
-            self._write_records(context)
-            return Ran(end.message, chain_goes_on=False, failed=True)
-        following = self._finish(claim, context, end)
+        following = None
+        if not isinstance(end, Superseded):
+            following = self._finish(claim, context, end)
         if following is None:
-            return Ran(f"{claim.name}: taken over by another worker", False, failed=True)
+            return self._superseded(context)
         self._see_to(claim, following)
         text = end.message if isinstance(end, StepError) else end.detail
         return Ran(text, following.chain_goes_on, failed=isinstance(end, StepError))
@@ -108,9 +107,16 @@ class Executor:
                 log.warning("cannot write how %s ended: %s", claim.name, error)
                 time.sleep(0.5)
 
-    def _write_records(self, context: StepContext) -> None:
+    def _superseded(self, context: StepContext) -> Ran:
+        """Write nothing but the commands; among them the host's own word on who may act."""
+        context.lost = True
+        try:
+            context.check()
+        except StepError as error:
+            text = error.message
         with self._engine.store.write() as session:
             session.add_all(context.records.take())
+        return Ran(text, chain_goes_on=False, failed=True)
 
     def _see_to(self, claim: Claim, following: Next) -> None:
         try:

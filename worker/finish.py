@@ -42,23 +42,22 @@ class Standing:
 def decide(end: Outcome | StepError, standing: Standing) -> After:
     """Decide what comes after a step that ended like this."""
     forward = standing.direction == FORWARD
-    can_go_back = forward and standing.has_way_back and standing.changed
+    turn: After = "back" if forward and standing.has_way_back and standing.changed else "fail"
     if standing.aborted:
         return "cancel"
-    if standing.rolling_back and forward and isinstance(end, Done | Wait):
-        return "back" if can_go_back else "cancel"
-    match end:
-        case Done():
-            return "next"
-        case Wait():
-            return "wait"
-        case Unreachable():
-            if not end.permanent and standing.retries < len(RETRY_AFTER):
-                return "retry"
-            return "fail"  # there is no way back on a host that does not answer
-        case _:
-            wanted = standing.on_failure == "rollback" or standing.rolling_back
-            return "back" if wanted and can_go_back else "fail"
+    if isinstance(end, StepError):
+        return _after_error(end, standing, turn)
+    if standing.rolling_back and forward:
+        return "back" if turn == "back" else "cancel"
+    return "next" if isinstance(end, Done) else "wait"
+
+
+def _after_error(error: StepError, standing: Standing, turn: After) -> After:
+    if isinstance(error, Unreachable):
+        again = not error.permanent and standing.retries < len(RETRY_AFTER)
+        return "retry" if again else "fail"  # there is no way back on a host that does not answer
+    wanted = standing.on_failure == "rollback" or standing.rolling_back
+    return turn if wanted else "fail"
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class Output:
             self.ended = True
         else:
             self._searched = max(0, len(self._data) - len(self._end) + 1)
-        self._lines(len(self._data) if self.ended else self._searched)
+        self._lines(len(self._data))
         if self.ended or len(self._data) > 2 * LIMIT:
             self._trim()
 
@@ -48,14 +48,18 @@ class Output:
         return f"[{self.dropped} bytes before this were dropped]\n{text}" if self.dropped else text
 
     def _lines(self, end: int) -> None:
-        """Pass on the complete lines before `end`; at the end of all, the incomplete one too."""
+        """Pass on the complete lines before `end`; at the end of all, the incomplete one too.
+
+        The mark has no newline before its own, so a complete line is never part of it; of a very
+        long incomplete one, only what was searched for the mark is passed on.
+        """
         if self._on_line is None:
             return
         while self._line < end:
             newline = self._data.find(b"\n", self._line, end)
-            if newline < 0 and not self.ended and end - self._line < _LONGEST_LINE:
+            stop = newline if newline >= 0 else end if self.ended else min(end, self._searched)
+            if newline < 0 and not self.ended and stop - self._line < _LONGEST_LINE:
                 return
-            stop = newline if newline >= 0 else end
             text = self._data[self._line : stop].decode("utf-8", "replace")
             self._line = stop + 1 if newline >= 0 else stop
             self._on_line(text.rstrip("\r"))

@@ -139,7 +139,7 @@ class Shell:
             while not (out.ended and err.ended):
                 some_out, some_err = self._stream.receive(deadline)
                 if not some_out and not some_err and time.monotonic() >= deadline:
-                    raise TimeoutError
+                    raise TimeoutError  # noqa: TRY301
                 out.feed(some_out)
                 err.feed(some_err)
             self.usable = True

@@ -122,7 +122,7 @@ class Connection:
         if self.spec.ssh.become is not None:
             words = [self.spec.ssh.become, "-n", *words]
         if self._link is not None:
-            return self._link.open_stream("exec " + shlex.join(words), self._sessions.reset)
+            return self._link.open_stream("exec " + shlex.join(words))
         try:
             return LocalStream(words)
         except OSError as error:

@@ -51,52 +51,64 @@ def translate(host: HostSpec, error: BaseException) -> Unreachable:
     """Make our error of one that came while a connection or a session was opened."""
     if isinstance(error, Unreachable):
         return error
-    where = place(host)
+    text = _host_key(host, error) or _key(host, error)
+    if text is not None:
+        return NotAllowed(f"{place(host)}: {text}")
+    match error:
+        case theirs.ChannelException():
+            text = f"it opens no session ({_text(error)}): see MaxSessions in its sshd_config"
+        case socket.gaierror():
+            text = f"its address has no meaning here ({_text(error)}): correct it"
+        case TimeoutError():
+            text = "no answer in time: see that it runs and that no firewall drops the port"
+        case _:
+            text = f"no connection: {_text(error)}"
+    permanent = not _broke(error) and any(
+        permanent for kind, permanent in PERMANENT.items() if type(error) is kind
+    )
+    return (NotAllowed if permanent else Unreachable)(f"{place(host)}: {text}")
+
+
+def _host_key(host: HostSpec, error: BaseException) -> str | None:
     name = host_key_name(host.address, host.ssh.port)
     files = ", ".join(str(file) for file in known_hosts_files(host))
+    scan = f"ssh-keyscan -p {host.ssh.port} {host.address}"
     match error:
         case RevokedHostKey():
-            return NotAllowed(
-                f"{where}: its host key {fingerprint(error.key)} is marked @revoked in {files}: "
-                "give the host a new key"
+            return (
+                f"its host key {fingerprint(error.key)} is marked @revoked in {files}: give the "
+                "host a new key"
             )
         case UnknownHostKey():
-            return NotAllowed(
-                f"{where}: unknown host key: {files} has none for {name}, and it showed "
-                f"{fingerprint(error.key)}: compare that with the host's own, then add it "
-                f"(ssh-keyscan -p {host.ssh.port} {host.address})"
+            return (
+                f"unknown host key: {files} has none for {name}, and it showed "
+                f"{fingerprint(error.key)}: compare that with the host's own, then add it ({scan})"
             )
         case theirs.BadHostKeyException():
-            return NotAllowed(
-                f"{where}: its host key CHANGED: {files} expects {fingerprint(error.expected_key)},"
-                f" and it showed {fingerprint(error.key)}: if the machine was reinstalled, run "
-                f"ssh-keygen -R '{name}' on that file and add the new key; if not, somebody may "
-                "stand in between"
+            return (
+                f"its host key CHANGED: {files} expects {fingerprint(error.expected_key)}, and it "
+                f"showed {fingerprint(error.key)}: if the machine was reinstalled, run ssh-keygen "
+                f"-R '{name}' on that file and add the new key; if not, somebody may stand in "
+                "between"
             )
-        case theirs.PasswordRequiredException():
-            return NotAllowed(
-                f"{where}: the key {host.ssh.identity_file} is encrypted and no agent has it: "
-                "run ssh-add on it where the worker runs, or use a key of its own without passphrase"
-            )
-        case theirs.SSHException() if _refused(error):
-            user = host.ssh.user or "this user"
-            key = host.ssh.identity_file or "the agent's keys and ~/.ssh/id_*"
-            return NotAllowed(
-                f"{where}: it refused {key} for {user} ({_text(error)}): put the public key into "
-                "that user's authorized_keys, or correct ssh.user and ssh.identity_file"
-            )
-        case theirs.ChannelException():
-            return Unreachable(
-                f"{where}: it opens no session ({_text(error)}): see MaxSessions in its "
-                "sshd_config and the load of the host"
-            )
-        case socket.gaierror():
-            return Unreachable(f"{where}: its address has no meaning here ({_text(error)})")
-        case TimeoutError():
-            return Unreachable(f"{where}: no answer in time: see that it runs and port is open")
         case _:
-            kind = NotAllowed if PERMANENT.get(type(error), False) and not _broke(error) else None
-            return (kind or Unreachable)(f"{where}: no connection: {_text(error)}")
+            return None
+
+
+def _key(host: HostSpec, error: BaseException) -> str | None:
+    if isinstance(error, theirs.PasswordRequiredException):
+        return (
+            f"the key {host.ssh.identity_file} is encrypted and no agent has it: run ssh-add on it "
+            "where the worker runs, or use a key without a passphrase"
+        )
+    if _refused(error):
+        user = host.ssh.user or "this user"
+        key = host.ssh.identity_file or "the agent's keys and ~/.ssh/id_*"
+        return (
+            f"it refused {key} for {user} ({_text(error)}): put the public key into that user's "
+            "authorized_keys, or correct ssh.user and ssh.identity_file"
+        )
+    return None
 
 
 def _refused(error: BaseException) -> bool:

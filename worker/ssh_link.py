@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from paramiko import Channel, ChannelException, SSHException, Transport
@@ -35,7 +34,7 @@ class SshLink:
         self._connection: fabric.Connection | None = None
         self._carried: set[SshLink] = set()
 
-    def transport(self, opened: Callable[[], None] | None = None) -> Transport:
+    def transport(self) -> Transport:
         """Return the live transport; one thread opens it, the others wait for what comes of that.
 
         Raises:
@@ -58,13 +57,11 @@ class SshLink:
                 self._failure = error
                 raise
             if self._jump is not None:
-                self._jump._carried.add(self)  # noqa: SLF001
-            if opened is not None:
-                opened()
+                self._jump._carried.add(self)
             live: Transport = self._connection.transport
             return live
 
-    def open_stream(self, command: str, opened: Callable[[], None]) -> SshStream:
+    def open_stream(self, command: str) -> SshStream:
         """Start a command in a session of its own.
 
         A connection that turns out to be dead here is opened again, once: nothing was sent.
@@ -74,12 +71,15 @@ class SshLink:
             NotAllowed, Unreachable: no connection.
         """
         for attempt in ("first", "last"):
-            transport = self.transport(opened)
+            transport = self.transport()
             try:
                 channel = transport.open_session(timeout=self._timeout)
             except ChannelException as error:
                 raise NoMoreSessions(str(error)) from error
             except (SSHException, EOFError, OSError) as error:
+                if transport.is_active() and "Unable to open channel" in str(error):
+                    # Two threads were refused at once: Paramiko keeps the reason for only one.
+                    raise NoMoreSessions(str(error)) from error
                 if attempt == "last" or transport.is_active():
                     raise translate(self._spec, error) from error
                 continue
@@ -95,7 +95,7 @@ class SshLink:
 
     def carries(self) -> bool:
         """Whether connections to other hosts go through this one."""
-        return any(link._live() is not None for link in list(self._carried))  # noqa: SLF001
+        return any(link._live() is not None for link in list(self._carried))
 
     def disconnect(self) -> None:
         """Close the connection; commands under way end with an error."""
@@ -115,7 +115,7 @@ class SshLink:
                 self._connection.client.close()
             self._connection = None
         if self._jump is not None:
-            self._jump._carried.discard(self)  # noqa: SLF001
+            self._jump._carried.discard(self)
 
 
 class _Bell(threading.Event):
@@ -147,7 +147,7 @@ class SshStream:
         view = memoryview(data)
         while view:
             self._channel.settimeout(max(0.001, deadline - time.monotonic()))
-            sent = self._channel.send(view[:_PIECE])
+            sent = self._channel.send(bytes(view[:_PIECE]))
             if sent == 0:
                 raise EOFError("the channel is closed")
             view = view[sent:]
