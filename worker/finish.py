@@ -157,7 +157,8 @@ def _wait(lane: Lane, end: Outcome | StepError, now: float) -> None:
     lane.status = "waiting"
     lane.waiting_since = now
     if isinstance(end, Wait):
-        lane.waiting_for, lane.wait_until = end.reason, now + end.seconds
+        lane.waiting_for = end.reason
+        lane.wait_until = None if end.seconds is None else now + end.seconds
         lane.detail = end.detail
     else:
         lane.waiting_for, lane.wait_until = "retry", now + RETRY_AFTER[lane.retries]

@@ -38,5 +38,5 @@ def configure_logging(style: Literal["text", "json"]) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-    for noisy in ("paramiko", "celery.app.trace", "celery.worker.strategy"):
+    for noisy in ("paramiko", "httpx", "celery.app.trace", "celery.worker.strategy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

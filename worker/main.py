@@ -7,9 +7,11 @@ import logging
 import os
 import socket
 import time
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from celery.platforms import SecurityWarning
 from celery.signals import setup_logging
 from redis.exceptions import RedisError
 
@@ -39,6 +41,8 @@ def run_worker(sites: Sequence[str] = (), *, concurrency: int | None = None) -> 
         ServiceError: Redis or the database is not there.
     """
     configure_logging(settings().log_format)
+    # Celery fears root because of pickle; messages here are JSON only.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     setup_logging.connect(_keep_logging, weak=False)
     wait_for_redis(_WAIT_FOR_REDIS)
     importlib.import_module("tasks.registry")  # by name: `worker` knows no daemon
@@ -59,6 +63,7 @@ def run_worker(sites: Sequence[str] = (), *, concurrency: int | None = None) -> 
             without_gossip=True,
             without_mingle=True,
             loglevel="INFO",
+            quiet=True,
         )
         _listening["destination"] = name
         worker.start()

@@ -204,6 +204,7 @@ def _host(lane: Lane, steps: list[Step]) -> dict[str, Any]:
         "name": lane.host,
         "status": "waiting" if _waits_for_lease(lane) else lane.status,
         "outcome": lane.outcome,
+        "waiting_for": lane.waiting_for,
         "detail": lane.detail,
         "steps": shown,
     }

@@ -34,12 +34,13 @@ class Done:
 class Wait:
     """Look again in `seconds`: the lane ends its chain, and the steward starts it when due.
 
-    For waits of more than some three seconds; shorter ones are polled inside the step.
+    For waits of more than some three seconds; shorter ones are polled inside the step. `seconds`
+    None: not before somebody approves; the step then finds who in `context.memory["approved_by"]`.
     """
 
     reason: WaitReason
     detail: str
-    seconds: float
+    seconds: float | None
 
 
 Outcome = Done | Wait
