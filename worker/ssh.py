@@ -44,6 +44,11 @@ class Connection:
         """The host's name."""
         return self.spec.name
 
+    @property
+    def connected(self) -> bool:
+        """Whether it is connected now, as far as this side knows; a local one always is."""
+        return self._link is None or self._link.connected
+
     def run(
         self,
         command: Command,

@@ -93,9 +93,14 @@ class SshLink:
             return stream
         raise AssertionError("unreachable")  # pragma: no cover
 
+    @property
+    def connected(self) -> bool:
+        """Whether the connection is open, as far as this side knows."""
+        return self._live() is not None
+
     def carries(self) -> bool:
         """Whether connections to other hosts go through this one."""
-        return any(link._live() is not None for link in list(self._carried))
+        return any(link.connected for link in list(self._carried))
 
     def disconnect(self) -> None:
         """Close the connection; commands under way end with an error."""

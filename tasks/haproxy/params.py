@@ -9,13 +9,13 @@ from pydantic import Field, StringConstraints
 from worker.step import Params
 
 # What HAProxy itself accepts in the name of a proxy or a server (configuration manual, 2.2).
-Name = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:-]+\Z", max_length=255)]
+Name = Annotated[str, StringConstraints(pattern=r"\A[A-Za-z0-9_.:-]+\z", max_length=255)]
 # A count ("1") or a share ("25%") of the servers in a backend, rounded up.
-Count = Annotated[str, StringConstraints(pattern=r"\A\d+%?\Z")]
+Count = Annotated[str, StringConstraints(pattern=r"\A[0-9]+%?\z")]
 Percent = Annotated[int, Field(ge=1, le=100)]
 # A unix socket's path, or HOST:PORT of a Runtime API over TCP as seen from the balancer.
 Socket = Annotated[
-    str, StringConstraints(pattern=r"\A(/[^\s,;'\"\\]+|[A-Za-z0-9_.\-\[\]:]+:\d+)\Z")
+    str, StringConstraints(pattern=r"\A(/[^\s,;'\"\\]+|[A-Za-z0-9_.\-\[\]:]+:[0-9]+)\z")
 ]
 
 

@@ -159,6 +159,21 @@ class Stack:
         found = next(h for h in self.document(run_id)["hosts"] if h["name"] == host)
         return next(s for s in found["steps"] if s["name"] == name)
 
+    def winch(
+        self, *arguments: str, seconds: float = 180.0, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the real command line and wait for its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "chatops.cli", *arguments],
+            env={**self.environment, **environment},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+
     def stop(self) -> None:
         for worker in self.workers:
             if worker.process.poll() is None:
