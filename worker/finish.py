@@ -20,8 +20,10 @@ from worker.rows import row_id
 from worker.step import Done, Outcome, Wait
 from worker.store import Store
 
-# Seconds before the next tries after a host did not answer; then the lane fails.
+# Seconds before the next tries after a host did not answer; then the lane fails. A gate is not so
+# patient: nothing has begun, and somebody is watching.
 RETRY_AFTER = (1.0, 3.0, 6.0)
+GATE_RETRIES = 1
 
 After = Literal["next", "wait", "retry", "back", "fail", "cancel"]
 
@@ -37,6 +39,7 @@ class Standing:
     has_way_back: bool
     aborted: bool
     rolling_back: bool
+    gate: bool = False
 
 
 def decide(end: Outcome | StepError, standing: Standing) -> After:
@@ -54,7 +57,8 @@ def decide(end: Outcome | StepError, standing: Standing) -> After:
 
 def _after_error(error: StepError, standing: Standing, turn: After) -> After:
     if isinstance(error, Unreachable):
-        again = not error.permanent and standing.retries < len(RETRY_AFTER)
+        patience = GATE_RETRIES if standing.gate else len(RETRY_AFTER)
+        again = not error.permanent and standing.retries < patience
         return "retry" if again else "fail"  # there is no way back on a host that does not answer
     wanted = standing.on_failure == "rollback" or standing.rolling_back
     return turn if wanted else "fail"
@@ -105,6 +109,7 @@ def finish(
             has_way_back=bool(back),
             aborted=run.aborted,
             rolling_back=run.rolling_back,
+            gate=lane.gate,
         )
         after = decide(end, standing)
         _write_step(step, end, after, now)

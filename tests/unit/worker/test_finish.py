@@ -43,6 +43,8 @@ LAST = len(RETRY_AFTER)
         (Unreachable("gone"), standing(), "retry"),
         (Unreachable("gone"), standing(retries=LAST), "fail"),
         (NotAllowed("host key"), standing(), "fail"),
+        (Unreachable("gone"), standing(gate=True), "retry"),
+        (Unreachable("gone"), standing(gate=True, retries=1), "fail"),
         (DONE, standing(aborted=True), "cancel"),
         (Failed("no"), standing(aborted=True), "cancel"),
         (DONE, standing(rolling_back=True), "back"),
