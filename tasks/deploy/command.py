@@ -1,0 +1,120 @@
+"""A command of the user's own, and its undo.
+
+A command that was interrupted (the worker was killed, the connection broke) is run again, because
+nobody can know how far it came; one that completed is not.
+"""
+
+from __future__ import annotations
+
+from tasks.deploy.params import CommandDeploy
+from tasks.deploy.record import RedeployRecord, RestoreRecord, act
+from worker.errors import CommandFailed, Failed, Refused
+from worker.remote import Command
+from worker.step import Context, Done
+
+FACTS_TIMEOUT_SECONDS = 30
+MAX_FACTS_BYTES = 64 * 1024  # one word of a command is at most 128 KiB on Linux
+
+
+def observe(context: Context, params: CommandDeploy) -> str | None:
+    """Read what `facts` prints; None without it.
+
+    Raises:
+        Refused: it failed, or printed more than fits into an environment variable.
+    """
+    if params.facts is None:
+        return None
+    name = context.host.name
+    command = Command.of("sh", "-c", params.facts)
+    try:
+        result = context.host.read(command, timeout=FACTS_TIMEOUT_SECONDS)
+    except CommandFailed as error:
+        raise Refused(
+            f"{name}: `facts` exited with {error.code}, expected 0: "
+            f"{(error.stderr or error.stdout).strip()[-300:] or 'no output'}; correct it in the "
+            "fleet file"
+        ) from error
+    text = result.stdout.rstrip("\n").replace("\0", "")
+    if len(text.encode()) > MAX_FACTS_BYTES:
+        raise Refused(
+            f"{name}: `facts` printed {len(text.encode())} bytes, at most {MAX_FACTS_BYTES} are "
+            "kept; print less (a version, a checksum)"
+        )
+    return text
+
+
+def with_before(script: str, before: str | None) -> Command:
+    """Build `sh -c SCRIPT` with what stood before in its environment."""
+    return Command.of("env", f"WINCH_BEFORE={before or ''}", "sh", "-c", script)
+
+
+def _short(text: str | None) -> str:
+    flat = " ".join((text or "").split())
+    return flat if len(flat) <= 60 else f"{flat[:57]}..."  # noqa: PLR2004
+
+
+def redeploy(context: Context, params: CommandDeploy, record: RedeployRecord) -> Done:
+    """Run the command, unless an earlier try of this step saw it complete."""
+    if record.before is None:
+        record.remember(before={"facts": observe(context, params)})
+    before: str | None = (record.before or {}).get("facts")
+    if record.get("completed") is None:
+        act(
+            context,
+            with_before(params.run, before),
+            timeout=params.timeout,
+            what="the command",
+            advice="see `winch logs` for its whole output",
+        )
+        record.remember(completed=True)
+    if params.facts is None:
+        return Done("the command completed")
+    after = observe(context, params)
+    if after == before:
+        return Done(f"the command changed nothing: facts are {_short(after)!r} as before", False)
+    return Done(f"the command completed: facts {_short(before)!r} → {_short(after)!r}")
+
+
+def restore(context: Context, params: CommandDeploy, record: RestoreRecord) -> Done:
+    """Run `undo`.
+
+    Raises:
+        Failed: there is no `undo`, or facts afterwards are not what they were before.
+    """
+    before: str | None = (record.before or {}).get("facts")
+    if params.facts is not None and observe(context, params) == before:
+        return Done(f"nothing to undo: facts are {_short(before)!r} as before", changed=False)
+    if params.undo is None:
+        raise Failed(
+            f"{context.host.name}: the command cannot be undone: add `undo` to its redeploy in the "
+            "fleet file; now put the host right by hand, then `winch retry` or `winch skip`"
+        )
+    if record.get("undone") is None:
+        act(
+            context,
+            with_before(params.undo, before),
+            timeout=params.timeout,
+            what="the undo command",
+            advice="put the host right by hand, then `winch retry` or `winch skip`",
+        )
+        record.remember(undone=True)
+    if params.facts is None:
+        return Done("undone")
+    after = observe(context, params)
+    if after != before:
+        raise Failed(
+            f"{context.host.name}: after `undo` facts are {_short(after)!r}, expected "
+            f"{_short(before)!r} as before; correct `undo`, or put the host right by hand"
+        )
+    return Done(f"undone: facts are {_short(before)!r} again")
+
+
+def preview(context: Context, params: CommandDeploy) -> list[str]:
+    """Say what would be run."""
+    observe(context, params)
+    return [params.run.strip()]
+
+
+def preview_restore(_context: Context, params: CommandDeploy, _record: RestoreRecord) -> list[str]:
+    """Say what would be run to go back."""
+    return [params.undo.strip()] if params.undo is not None else ["(cannot be undone: no `undo`)"]
