@@ -3,7 +3,8 @@
     WinchError                     exit 1
     ├── UsageError                 exit 5   wrong usage or fleet file
     ├── ServiceError               exit 1   Redis or the database is not there
-    ├── LeaseHeld                  exit 6   another run holds a lease
+    ├── LeaseHeld                 exit 6   another run holds a lease
+    ├── Forbidden                  exit 3   the asker may not do this; nothing was changed
     └── StepError                           a step ends, and this is why
         ├── Failed                 exit 2   the host did not do what was asked
         │   └── CommandFailed               a remote command exited with other than 0
@@ -49,6 +50,12 @@ class LeaseHeld(WinchError):
     exit_code = 6
 
 
+class Forbidden(WinchError):
+    """The asker may not do this: a role or a scope is missing, or it takes another person."""
+
+    exit_code = 3
+
+
 class StepError(WinchError):
     """A step cannot go on."""
 
@@ -85,6 +92,10 @@ class Unreachable(StepError):
     exit_code = 4
     outcome = "unreachable"
     permanent = False  # True: trying again cannot help until a person has mended something
+
+
+class Busy(Unreachable):
+    """An earlier command still runs on the host under the same lease; it has a timeout."""
 
 
 class NotAllowed(Unreachable):

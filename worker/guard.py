@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
-from worker.errors import Fenced, Refused, StepError, Unreachable
+from worker.errors import Busy, Fenced, Refused, StepError
 
 LOCK_WAIT = 30  # seconds that a command waits for an earlier one under the same lease
 _LONGEST_NAME = 200  # bytes; a file name has at most 255
@@ -80,7 +80,7 @@ class Guard:
                         f"came with {ours}: another claim has taken over; nothing was run"
                     )
                 case [seen_mark, "busy", file] if seen_mark == mark:
-                    return Unreachable(
+                    return Busy(
                         f"{host}: an earlier command still runs under lease {self._name(file)} "
                         f"after {LOCK_WAIT} s; nothing was run: try again when it has ended"
                     )

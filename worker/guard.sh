@@ -6,7 +6,9 @@
 # would be a forgotten number. A newer number is written over the older one in place, with a single
 # write(2) of at most 20 bytes; numbers only grow, so no digit of the older one stays behind.
 
-if [ "$(id -u)" = 0 ]; then winch_dir=/run/winch; else winch_dir=/tmp/winch-$(id -u); fi
+# WINCH_RUN_DIR, if the host's sshd sets it: several hosts on one machine (a demo, containers).
+winch_dir=${WINCH_RUN_DIR:-}
+if [ -n "$winch_dir" ]; then :; elif [ "$(id -u)" = 0 ]; then winch_dir=/run/winch; else winch_dir=/tmp/winch-$(id -u); fi
 winch_private=
 winch_mark=
 winch_wait=30

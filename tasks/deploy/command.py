@@ -1,10 +1,13 @@
 """A command of the user's own, and its undo.
 
-A command that was interrupted (the worker was killed, the connection broke) is run again, because
-nobody can know how far it came; one that completed is not.
+A command outlives the worker and the connection that started it. So the host itself keeps a mark
+that it completed, and a second try, which the guard holds back until the first one has ended, runs
+it again only when there is none: it was interrupted, and nobody can know how far it came.
 """
 
 from __future__ import annotations
+
+from uuid import uuid4
 
 from tasks.deploy.params import CommandDeploy
 from tasks.deploy.record import RedeployRecord, RestoreRecord, act
@@ -48,20 +51,42 @@ def with_before(script: str, before: str | None) -> Command:
     return Command.of("env", f"WINCH_BEFORE={before or ''}", "sh", "-c", script)
 
 
+# "$1": a name for the mark, "$2": the user's text. The directory is the guard's (worker/guard.sh).
+_ONCE = """
+dir=${WINCH_RUN_DIR:-}
+if [ -n "$dir" ]; then :; elif [ "$(id -u)" = 0 ]; then dir=/run/winch; else dir=/tmp/winch-$(id -u); fi
+[ -d "$dir" ] || mkdir -m 0700 "$dir"
+[ -O "$dir" ] || { echo "$dir is not ours: remove it" >&2; exit 112; }
+mark=$dir/$1.done
+[ ! -e "$mark" ] || { echo "it had completed already"; exit 0; }
+sh -c "$2"
+code=$?
+[ "$code" != 0 ] || : > "$mark"
+exit "$code"
+"""
+
+
+def once(command: Command, mark: str) -> Command:
+    """Let `env … sh -c SCRIPT` run only if no command with this mark has completed on the host."""
+    *environment, shell, option, script = command.argv
+    return Command.of(*environment, shell, option, _ONCE, "winch", mark, script)
+
+
 def _short(text: str | None) -> str:
     flat = " ".join((text or "").split())
     return flat if len(flat) <= 60 else f"{flat[:57]}..."  # noqa: PLR2004
 
 
 def redeploy(context: Context, params: CommandDeploy, record: RedeployRecord) -> Done:
-    """Run the command, unless an earlier try of this step saw it complete."""
+    """Run the command, unless an earlier try of this step had it complete."""
     if record.before is None:
         record.remember(before={"facts": observe(context, params)})
     before: str | None = (record.before or {}).get("facts")
     if record.get("completed") is None:
+        record.remember(mark=uuid4().hex)
         act(
             context,
-            with_before(params.run, before),
+            once(with_before(params.run, before), record.get("mark")),
             timeout=params.timeout,
             what="the command",
             advice="see `winch logs` for its whole output",
@@ -90,9 +115,10 @@ def restore(context: Context, params: CommandDeploy, record: RestoreRecord) -> D
             "fleet file; now put the host right by hand, then `winch retry` or `winch skip`"
         )
     if record.get("undone") is None:
+        record.remember(mark=uuid4().hex)
         act(
             context,
-            with_before(params.undo, before),
+            once(with_before(params.undo, before), record.get("mark")),
             timeout=params.timeout,
             what="the undo command",
             advice="put the host right by hand, then `winch retry` or `winch skip`",

@@ -54,11 +54,21 @@ def test_equal_facts_before_and_after_are_no_change(file: Path) -> None:
     assert not outcome.changed
 
 
-def test_a_completed_command_is_not_repeated_and_an_interrupted_one_is(file: Path) -> None:
+def test_a_command_that_completed_unseen_is_not_repeated(file: Path) -> None:
     params, lane = wish(f"echo more >> {file}"), Lane()
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable):  # the connection breaks after the command has completed
         redeploy(lane.redeploying(BreakingHost(1, after=True)), params)
     redeploy(lane.redeploying(LocalHost()), params)
+    redeploy(lane.redeploying(LocalHost()), params)
+    assert file.read_text() == "1\nmore\n"
+
+
+def test_a_command_that_was_interrupted_is_run_again(file: Path) -> None:
+    flag = file.with_name("flag")
+    params, lane = wish(f"echo more >> {file}; test -e {flag}"), Lane()
+    with pytest.raises(Failed):
+        redeploy(lane.redeploying(LocalHost()), params)
+    flag.touch()
     redeploy(lane.redeploying(LocalHost()), params)
     assert file.read_text() == "1\nmore\nmore\n"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from worker.errors import CommandFailed, Failed, NotAllowed, Refused, StepError, Unreachable
+from worker.errors import Busy, CommandFailed, Failed, NotAllowed, Refused, StepError, Unreachable
 from worker.finish import RETRY_AFTER, Standing, decide
 from worker.step import Done, Outcome, Wait
 
@@ -44,6 +44,7 @@ LAST = len(RETRY_AFTER)
         (Unreachable("gone"), standing(retries=LAST), "fail"),
         (NotAllowed("host key"), standing(), "fail"),
         (Unreachable("gone"), standing(gate=True), "retry"),
+        (Busy("an earlier command runs"), standing(retries=LAST), "retry"),
         (Unreachable("gone"), standing(gate=True, retries=1), "fail"),
         (DONE, standing(aborted=True), "cancel"),
         (Failed("no"), standing(aborted=True), "cancel"),

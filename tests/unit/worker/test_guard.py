@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.errors import Fenced, Refused, Unreachable
+from worker.errors import Busy, Fenced, Refused
 from worker.guard import Guard, file_name
 
 MARK = "5" * 32
@@ -56,7 +56,7 @@ def test_a_lease_stands_only_once() -> None:
     ("line", "kind"),
     [
         (f"{MARK} fenced host%3Aweb1 8 7", Fenced),
-        (f"{MARK} busy host%3Aweb1", Unreachable),
+        (f"{MARK} busy host%3Aweb1", Busy),
         (f"{MARK} trouble no flock there", Refused),
         (f"{MARK} something that is not known", Refused),
         (f"noise\n{MARK} fenced host%3Aweb1 8 7\nnoise", Fenced),
