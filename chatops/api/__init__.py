@@ -1,0 +1,1 @@
+"""The HTTP API: `winch web`. `chatops.api.app.make_app()` makes it."""

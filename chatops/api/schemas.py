@@ -1,0 +1,464 @@
+"""What goes in and out, as OpenAPI says it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from workflows.options import Options
+
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"
+_COUNT = r"^([1-9][0-9]{0,5}|([1-9]|[1-9][0-9]|100)%)$"
+
+Name = Annotated[str, StringConstraints(pattern=_NAME)]
+Line = Annotated[str, StringConstraints(pattern=_PRINTABLE, max_length=500)]
+Value = Annotated[str, StringConstraints(pattern=_PRINTABLE, max_length=4000)]
+Count = Annotated[str, StringConstraints(pattern=_COUNT)]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+
+RunStatus = Literal[
+    "queued", "running", "waiting", "paused", "failed", "succeeded", "aborted", "rolled_back"
+]
+HostStatus = Literal[
+    "pending",
+    "running",
+    "waiting",
+    "failed",
+    "succeeded",
+    "skipped",
+    "cancelled",
+    "rolled_back",
+]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class JobOptions(_In):
+    """Options of a job, as on the command line."""
+
+    limit: list[Name] = Field(default=[], max_length=10_000)
+    """Only these hosts."""
+    exclude: list[Name] = Field(default=[], max_length=10_000)
+    """Not these hosts."""
+    vars: dict[Variable, Value] = Field(default={}, max_length=200)
+    """Variables; they win over the fleet file's."""
+    max_unavailable: Count | None = None
+    """How many hosts may be out at once: 2 or 25%."""
+    stages: list[Count] | None = Field(default=None, max_length=100)
+    """So many hosts first, then so many in all."""
+    include_maintenance: bool = False
+    """Also servers that somebody has put into maintenance."""
+
+    def options(self) -> Options:
+        """Say them as `workflows` does."""
+        return Options(
+            limit=tuple(dict.fromkeys(self.limit)),
+            exclude=tuple(dict.fromkeys(self.exclude)),
+            vars=dict(self.vars),
+            max_unavailable=self.max_unavailable,
+            stages=None if self.stages is None else tuple(self.stages),
+            include_maintenance=self.include_maintenance,
+        )
+
+
+class NewRun(_In):
+    """A job that is asked for."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "job": "roll",
+                    "target": "web",
+                    "options": {"vars": {"version": "1.26.3"}, "stages": ["1", "25%", "100%"]},
+                    "reason": "CVE-2026-1234",
+                },
+                {"job": "drain", "target": "web", "hosts": ["web1"], "reason": "new disk"},
+            ]
+        }
+    )
+
+    job: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_. -]{0,40}$")]
+    """roll, drain, enable, ..."""
+    target: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.,-]{0,500}$")]
+    """What it is about: a pool of the fleet file, say."""
+    hosts: list[Name] = Field(default=[], max_length=10_000)
+    """Only these hosts; the same as options.limit."""
+    options: JobOptions = JobOptions()
+    reason: Line | None = None
+    """Why: kept with the run."""
+
+
+class Hosts(_In):
+    """Which hosts of a run are meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"hosts": ["web3"]}, {}]})
+
+    hosts: list[Name] = Field(default=[], max_length=10_000)
+    """None: all that it can be meant for."""
+
+
+class OneHost(_In):
+    """Which host of a run is meant."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"host": "web3"}]})
+
+    host: Name
+
+
+class Why(_In):
+    """Why something is done."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "its site is gone"}]})
+
+    reason: Annotated[str, StringConstraints(pattern=_PRINTABLE, min_length=1, max_length=500)]
+
+
+class StepOut(_Out):
+    """One step on one host."""
+
+    name: str
+    status: HostStatus
+    changed: bool
+    attempts: int
+    started_at: str | None
+    ended_at: str | None
+    seconds: float | None
+    detail: str | None
+
+
+class HostOut(_Out):
+    """One host's way through a run."""
+
+    name: str
+    status: HostStatus
+    outcome: str | None
+    waiting_for: str | None
+    detail: str | None
+    steps: list[StepOut]
+
+
+class Progress(_Out):
+    """Steps done, of all."""
+
+    done: int
+    total: int
+
+
+class ApprovalOut(_Out):
+    """The approval that a run takes before it begins."""
+
+    needed: bool
+    """It waits for it still."""
+    why: str
+    role: str | None
+    """What the approver must be."""
+    approved_by: str | None
+
+
+class RunSummary(_Out):
+    """A run without its hosts."""
+
+    id: int
+    job: str
+    target: str
+    status: RunStatus
+    requested_by: str
+    reason: str | None
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    vars: dict[str, str]
+    detail: str | None
+    exit_code: int | None
+    scope: str
+    approval: ApprovalOut | None
+    progress: Progress
+
+
+_RUN: dict[str, Any] = {
+    "id": 12,
+    "job": "roll",
+    "target": "web",
+    "status": "running",
+    "requested_by": "http:deploy",
+    "reason": "CVE-2026-1234",
+    "created_at": "2026-11-21T10:00:00Z",
+    "started_at": "2026-11-21T10:00:01Z",
+    "ended_at": None,
+    "vars": {"version": "1.26.3"},
+    "detail": None,
+    "exit_code": None,
+    "scope": "pool:web",
+    "approval": None,
+    "progress": {"done": 1, "total": 4},
+}
+_HOST: dict[str, Any] = {
+    "name": "web1",
+    "status": "running",
+    "outcome": None,
+    "waiting_for": None,
+    "detail": None,
+    "steps": [
+        {
+            "name": "haproxy.drain",
+            "status": "succeeded",
+            "changed": True,
+            "attempts": 1,
+            "started_at": "2026-11-21T10:00:01Z",
+            "ended_at": "2026-11-21T10:00:02Z",
+            "seconds": 1.2,
+            "detail": "0 sessions after 1.2 s on lb1, lb2",
+        }
+    ],
+}
+
+
+class RunOut(RunSummary):
+    """A run with every host and step."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{**_RUN, "hosts": [_HOST]}]})
+
+    hosts: list[HostOut]
+
+
+class RunPage(_Out):
+    """Some runs, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"runs": [_RUN], "next": "11"}]})
+
+    runs: list[RunSummary]
+    next: str | None
+    """The `cursor` of the page behind; null at the end. A page may hold fewer than `limit`."""
+
+
+class Steered(_Out):
+    """What was done to a run."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"action": "retry", "hosts": ["web1"], "run": {**_RUN, "hosts": [_HOST]}}]
+        }
+    )
+
+    action: str
+    hosts: list[str]
+    """The hosts that it is about; none for what is about the whole run."""
+    run: RunOut
+
+
+class CommandOut(_Out):
+    """One remote command and what it said."""
+
+    id: int
+    at: str
+    host: str
+    step: str
+    attempt: int
+    on: str
+    changes: bool
+    command: str
+    exit_code: int | None
+    stdout: str
+    stderr: str
+    seconds: float
+    times: int
+
+
+class LogPage(_Out):
+    """Remote commands of a run, in their order."""
+
+    commands: list[CommandOut]
+    next: str | None
+    """The `cursor` of what comes behind; null when there is no more now."""
+
+
+class LeaseOut(_Out):
+    """Who holds a lease."""
+
+    name: str
+    number: int
+    run: int
+    job: str
+    target: str
+    run_status: str
+    host: str | None
+    requested_by: str
+    since: str | None
+
+
+class LeasesOut(_Out):
+    """The leases that are held."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "leases": [
+                        {
+                            "name": "host:web1",
+                            "number": 1795255260123,
+                            "run": 12,
+                            "job": "roll",
+                            "target": "web",
+                            "run_status": "running",
+                            "host": "web1",
+                            "requested_by": "http:deploy",
+                            "since": "2026-11-21T10:00:01Z",
+                        }
+                    ]
+                }
+            ]
+        }
+    )
+
+    leases: list[LeaseOut]
+
+
+class Broken(_Out):
+    """A lease that was taken away."""
+
+    name: str
+    run: int | None
+    """The run that had it."""
+
+
+class Problem(_Out):
+    """Why a request failed (RFC 9457)."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Conflict",
+                    "status": 409,
+                    "detail": "run 12 is running: nothing to retry",
+                    "exit_code": 1,
+                }
+            ]
+        }
+    )
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    exit_code: int | None = None
+    """What the command line would have returned."""
+    errors: list[dict[str, str]] | None = None
+
+
+class LastRun(_Out):
+    """What was done to a host last."""
+
+    run: int
+    job: str
+    target: str
+    status: HostStatus
+    vars: dict[str, str]
+    ended_at: str | None
+
+
+class FleetHost(_Out):
+    """A machine."""
+
+    name: str
+    address: str
+    site: str | None
+    pools: list[str]
+    pairs: list[str]
+    nginx: list[str]
+    balancer: bool
+    last: LastRun | None
+
+
+class FleetPool(_Out):
+    """Servers behind HAProxy."""
+
+    name: str
+    balancers: list[str]
+    backends: list[str]
+    servers: list[str]
+    redeploy: str | None
+    """How a server gets its new version."""
+
+
+class FleetPair(_Out):
+    """Two hosts that hold addresses by VRRP."""
+
+    name: str
+    members: list[str]
+    addresses: list[str]
+
+
+class FleetNginx(_Out):
+    """nginx instances whose binary is upgraded in place."""
+
+    name: str
+    hosts: list[str]
+
+
+class FleetOut(_Out):
+    """The fleet, as far as the asker may see it."""
+
+    hosts: list[FleetHost]
+    balancers: list[str]
+    pools: list[FleetPool]
+    pairs: list[FleetPair]
+    nginx: list[FleetNginx]
+
+
+class AuditLine(_Out):
+    """Who asked for what, and what came of it."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    target: str
+    run: int | None
+    outcome: str
+    detail: str | None
+    hash: str
+
+
+class AuditPage(_Out):
+    """Lines of the audit, newest first."""
+
+    lines: list[AuditLine]
+    next: str | None
+
+
+class Health(_Out):
+    """How the parts of Winch are."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "ok",
+                    "redis": "ok",
+                    "database": "ok",
+                    "workers": 2,
+                    "steward_age_seconds": 0.4,
+                }
+            ]
+        }
+    )
+
+    status: Literal["ok", "degraded", "failed"]
+    """degraded: runs are taken, but nobody works on them now."""
+    redis: Literal["ok", "failed"]
+    database: Literal["ok", "failed"]
+    workers: int | None
+    steward_age_seconds: float | None
+    """Since the steward showed that it lives; null: there has never been one."""

@@ -1,0 +1,187 @@
+"""The commands on nginx: upgrade its binary in place, bring the old one back, and look."""
+
+# ruff: noqa: PLC0415 (a command imports what it needs: `winch --help` must be quick)
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from chatops.cli_common import AsJson, Fleet, NoWait, Reason, Yes, fleet_path, show, show_json
+from chatops.cli_jobs import (
+    Exclude,
+    Hosts,
+    IncludeMaintenance,
+    Limit,
+    MaxUnavailable,
+    Set,
+    Stages,
+    ask_and_follow,
+)
+from chatops.cli_nginx_options import (
+    AddArgument,
+    Binary,
+    Build,
+    BuildHost,
+    DropArgument,
+    DropUnknown,
+    Package,
+)
+
+Group = Annotated[
+    str, typer.Argument(metavar="GROUP", help="A group under `nginx` of the fleet file.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Also when this version runs already.")
+]
+SoakTime = Annotated[
+    str | None,
+    typer.Option("--soak", metavar="TIME", help="How long to keep the old master: 30s, 10m."),
+]
+Confirm = Annotated[
+    str | None,
+    typer.Option(
+        "--confirm",
+        metavar="auto|manual",
+        help="After the soak: go on, or wait for `winch approve`.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    nginx = typer.Typer(help="Upgrade nginx's binary under load, bring it back, and look.")
+    nginx.command("upgrade")(upgrade)
+    nginx.command("rollback")(rollback)
+    nginx.command("status")(status)
+    app.add_typer(nginx, name="nginx", rich_help_panel="Jobs")
+
+
+def upgrade(
+    context: typer.Context,
+    group: Group,
+    hosts: Hosts = None,
+    binary: Binary = None,
+    package: Package = None,
+    build: Build = None,
+    build_host: BuildHost = None,
+    drop_argument: DropArgument = None,
+    drop_unknown: DropUnknown = False,
+    add_argument: AddArgument = None,
+    soak: SoakTime = None,
+    confirm: Confirm = None,
+    force: Force = False,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    set_: Set = None,
+    max_unavailable: MaxUnavailable = None,
+    stages: Stages = None,
+    include_maintenance: IncludeMaintenance = False,
+    reason: Reason = None,
+    yes: Yes = False,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+    fleet: Fleet = None,
+) -> None:
+    """Replace nginx's binary without closing its listening sockets, host by host.
+
+    preflight, stage, upgrade_executable (USR2), verify, shutdown_workers (WINCH), soak, confirm,
+    quit, verify. Until quit the old master lives, and whatever fails goes back to it.
+
+    Exit: 0 done, 2 failed on a host, 3 refused before anything changed, 4 a host is unreachable,
+    5 wrong usage or fleet file, 6 a lease is held by another run, 7 waits for approval,
+    8 rolled back, 99 interrupted. Ctrl-C stops following, not the run.
+
+    Examples:
+
+    winch nginx upgrade edge-nginx --package 1.26.3 --reason "CVE-2026-1234"
+
+    winch nginx upgrade edge-nginx --build nginx-1.28.1.tar.gz --drop-unknown --confirm manual
+
+    winch nginx upgrade edge-nginx web1 --binary ./nginx --soak 1h
+    """
+    from workflows.nginx_options import NginxOptions
+    from workflows.options import Options
+
+    source = NginxOptions.parse(
+        binary=binary,
+        package=package,
+        build=build,
+        build_host=build_host,
+        drop_arguments=drop_argument or (),
+        drop_unknown=drop_unknown,
+        add_arguments=add_argument or (),
+        force=force,
+        soak=soak,
+        confirm=confirm,
+    )
+    options = Options.parse(
+        limit=limit or (),
+        exclude=exclude or (),
+        set_=set_ or (),
+        max_unavailable=max_unavailable,
+        stages=stages,
+        include_maintenance=include_maintenance,
+        nginx=source,
+    )
+    ask_and_follow(
+        fleet_path(context, fleet),
+        "nginx.upgrade",
+        group,
+        hosts or [],
+        options,
+        reason=reason,
+        yes=yes,
+        no_wait=no_wait,
+        as_json=as_json,
+    )
+
+
+def rollback(
+    context: typer.Context,
+    group: Group,
+    hosts: Hosts = None,
+    limit: Limit = None,
+    exclude: Exclude = None,
+    set_: Set = None,
+    max_unavailable: MaxUnavailable = None,
+    stages: Stages = None,
+    include_maintenance: IncludeMaintenance = False,
+    reason: Reason = None,
+    yes: Yes = False,
+    no_wait: NoWait = False,
+    as_json: AsJson = False,
+    fleet: Fleet = None,
+) -> None:
+    """Bring the old nginx back, from whatever phase each host is in.
+
+    While the old master lives it takes over again (HUP), and the new one ends. After its end the
+    same upgrade is done with the backed-up binary. An upgrade that somebody began by hand is taken
+    back too. (`winch rollback RUN` takes back what one run did, while that run holds its leases.)
+
+    Exit: 0 done, 2 failed on a host, 3 refused before anything changed, 4 a host is unreachable,
+    5 wrong usage or fleet file, 6 a lease is held by another run, 99 interrupted.
+
+    Example: winch nginx rollback edge-nginx --reason "500s since 10:04"
+    """
+    from workflows.options import Options
+
+    options = Options.parse(
+        limit=limit or (),
+        exclude=exclude or (),
+        set_=set_ or (),
+        max_unavailable=max_unavailable,
+        stages=stages,
+        include_maintenance=include_maintenance,
+    )
+    ask_and_follow(
+        fleet_path(context, fleet),
+        "nginx.rollback",
+        group,
+        hosts or [],
+        options,
+        reason=reason,
+        yes=yes,
+        no_wait=no_wait,
+        as_json=as_json,
+    )

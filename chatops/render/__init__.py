@@ -1,0 +1,1 @@
+"""Documents into what a person reads: pure functions, no database, no clock of their own."""
