@@ -19,7 +19,9 @@ from worker.remote import Command, Result
 from worker.ssh import Connections
 from worker.store import Store
 
-MAX_RECORDED = 16_384  # characters of each of stdout and stderr
+# Characters that are kept of each of stdout and stderr: of what changed something, of what looked.
+MAX_RECORDED = 16_384
+MAX_RECORDED_READ = 2_048
 _EVENT_INTERVAL = 0.25  # seconds between two events of one step
 
 GUARD_REFUSED = 113
@@ -43,16 +45,17 @@ class Records:
         self, host: str, mutating: bool, command: Command, started: float, result: Result
     ) -> None:
         """Keep one command; the same one with the same answer is counted, not repeated."""
+        limit = MAX_RECORDED if mutating or not result.ok else MAX_RECORDED_READ
         row = RemoteCommand(
             run_id=self._claim.run_id,
             step_id=self._claim.step_id,
             attempt=self._claim.attempt,
             host=host,
             mutating=mutating,
-            command=_bounded(str(command)),
+            command=_bounded(str(command), MAX_RECORDED),
             exit_code=result.exit_code,
-            stdout=_bounded(result.stdout),
-            stderr=_bounded(result.stderr),
+            stdout=_bounded(result.stdout, limit),
+            stderr=_bounded(result.stderr, limit),
             at=started,
             seconds=round(result.seconds, 4),
         )
@@ -263,9 +266,9 @@ def _same(one: RemoteCommand, other: RemoteCommand) -> bool:
     return parts(one) == parts(other)
 
 
-def _bounded(text: str) -> str:
+def _bounded(text: str, limit: int) -> str:
     text = mask(text).replace("\0", "�")
-    if len(text) <= MAX_RECORDED:
+    if len(text) <= limit:
         return text
-    half = MAX_RECORDED // 2
+    half = limit // 2
     return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import ColumnElement, func
 from sqlmodel import Session, col, select
 
 from worker.errors import UsageError
@@ -42,7 +42,9 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         done = sum(step.status in ("succeeded", "skipped") for step in forward)
         document = _summary(run, _status(run, lanes))
         document["progress"] = {"done": done, "total": len(forward)}
-        document["hosts"] = [_host(lane, steps.get(lane.id or 0, [])) for lane in shown]
+        document["hosts"] = [
+            _host(lane, steps.get(lane.id or 0, []), store.now()) for lane in shown
+        ]
         gate = next((lane for lane in lanes if lane.gate and lane.status != "succeeded"), None)
         if gate is not None and document["detail"] is None:
             said = [step.detail for step in steps.get(gate.id or 0, []) if step.detail]
@@ -50,10 +52,16 @@ def run_document(store: Store, run_id: int) -> dict[str, Any]:
         return document
 
 
-def run_list(store: Store, *, limit: int = 50, before: int | None = None) -> list[dict[str, Any]]:
+def run_list(
+    store: Store,
+    *,
+    limit: int = 50,
+    before: int | None = None,
+    where: Sequence[ColumnElement[bool]] = (),
+) -> list[dict[str, Any]]:
     """The newest runs first, without their hosts; `before`: only runs with a lower number."""
     with store.read() as session:
-        query = select(Run).order_by(col(Run.id).desc()).limit(limit)
+        query = select(Run).where(*where).order_by(col(Run.id).desc()).limit(limit)
         if before is not None:
             query = query.where(col(Run.id) < before)
         runs = session.exec(query).all()
@@ -89,8 +97,17 @@ def _progress(session: Session, runs: list[int]) -> dict[int, tuple[int, int]]:
     return counts
 
 
-def run_commands(store: Store, run_id: int, host: str | None = None) -> list[dict[str, Any]]:
+def run_commands(
+    store: Store,
+    run_id: int,
+    host: str | None = None,
+    *,
+    after: int | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
     """Every remote command of a run, in order; `host`: only those of that host's lane.
+
+    `limit`: at most so many, in the order in which they were written, those `after` an id.
 
     Raises:
         UsageError: there is no such run, or no such host in it.
@@ -105,13 +122,19 @@ def run_commands(store: Store, run_id: int, host: str | None = None) -> list[dic
             .where(RemoteCommand.run_id == run_id)
             .order_by(col(RemoteCommand.at), col(RemoteCommand.id))
         )
+        if limit is not None:
+            query = query.order_by(None).order_by(col(RemoteCommand.id)).limit(limit)
+            query = query.where(col(RemoteCommand.id) > (after or 0))
         if host is not None:
             query = query.where(Lane.host == host, col(Lane.gate).is_(False))
-            known = session.exec(select(Lane.host).where(Lane.run_id == run_id)).all()
+            known = session.exec(
+                select(Lane.host).where(Lane.run_id == run_id, col(Lane.gate).is_(False))
+            ).all()
             if host not in known:
                 raise UsageError(f"run {run_id} has no host {host!r}; it has {', '.join(known)}")
         return [
             {
+                "id": command.id,
                 "at": iso(command.at),
                 "host": "preflight" if lane.gate else lane.host,
                 "step": step.name,
@@ -149,6 +172,7 @@ def lease_list(store: Store) -> list[dict[str, Any]]:
                 "host": None if lane is None else lane.host,
                 "requested_by": run.requested_by,
                 "since": iso(lease.taken_at),
+                "scope": run.scope,
             }
             for lease, run, lane in rows
         ]
@@ -173,9 +197,32 @@ def _summary(run: Run, status: str) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "ended_at": iso(run.ended_at),
         "vars": run.vars,
-        "detail": run.detail,
+        "detail": _waits_for_approval(run) or run.detail,
         "exit_code": run.exit_code,
+        "scope": run.scope,
+        "approval": _approval(run),
     }
+
+
+def _approval(run: Run) -> dict[str, Any] | None:
+    """What is known of the approval that a run takes; None if it takes none."""
+    if run.approval is None:
+        return None
+    return {
+        "needed": run.needs_approval and run.status in ACTIVE,
+        "why": run.approval,
+        "role": run.approval_role,
+        "approved_by": run.approved_by,
+    }
+
+
+def _waits_for_approval(run: Run) -> str | None:
+    if not run.needs_approval or run.status not in ACTIVE:
+        return None
+    return (
+        f"waiting for approval by another person ({run.approval_role}) than "
+        f"{run.asker or run.requested_by}: {run.approval}"
+    )
 
 
 def _status(run: Run, lanes: Sequence[Lane]) -> str:
@@ -183,6 +230,8 @@ def _status(run: Run, lanes: Sequence[Lane]) -> str:
         return run.status
     if run.paused:
         return "paused"
+    if run.needs_approval:
+        return "waiting"
     under_way = [lane for lane in lanes if lane.status in IN_FLIGHT]
     waits_for_lease = any(_waits_for_lease(lane) for lane in lanes)
     if under_way and all(lane.status == "waiting" for lane in under_way):
@@ -194,7 +243,7 @@ def _waits_for_lease(lane: Lane) -> bool:
     return lane.status == "pending" and lane.waiting_for == "lease"
 
 
-def _host(lane: Lane, steps: list[Step]) -> dict[str, Any]:
+def _host(lane: Lane, steps: list[Step], now: float) -> dict[str, Any]:
     shown = [_step(step) for step in steps if step.status != "idle"]
     if _waits_for_lease(lane):
         first = next((step for step in shown if step["status"] == "pending"), None)
@@ -204,10 +253,16 @@ def _host(lane: Lane, steps: list[Step]) -> dict[str, Any]:
         "name": lane.host,
         "status": "waiting" if _waits_for_lease(lane) else lane.status,
         "outcome": lane.outcome,
-        "waiting_for": lane.waiting_for,
+        # What is due (approved, say) waits for nothing but the steward.
+        "waiting_for": None if _due(lane, now) else lane.waiting_for,
+        "waiting_since": None if lane.waiting_for is None else iso(lane.waiting_since),
         "detail": lane.detail,
         "steps": shown,
     }
+
+
+def _due(lane: Lane, now: float) -> bool:
+    return lane.wait_until is not None and lane.wait_until <= now
 
 
 def _step(step: Step) -> dict[str, Any]:
@@ -221,4 +276,5 @@ def _step(step: Step) -> dict[str, Any]:
         "ended_at": iso(step.ended_at),
         "seconds": None if ended is None else round(ended - (step.started_at or 0.0), 3),
         "detail": step.detail,
+        "task_id": step.task_id,
     }
