@@ -105,6 +105,7 @@ class StepHost:
     def put(self, source: bytes | Path, path: str, *, mode: int = 0o644) -> None:
         context = self._context
         context.check()
+        context.save()
         context.acted = True
         started = context.now()
         begin = time.monotonic()
@@ -139,6 +140,7 @@ class StepHost:
         context = self._context
         context.check()
         if guard is not None:
+            context.save()
             context.acted = True
         started, begin = context.now(), time.monotonic()
         try:
@@ -193,6 +195,7 @@ class StepContext:
         self._connections = connections
         self._specs = {n: HostSpec.model_validate(spec) for n, spec in claim.hosts.items()}
         self._memory = dict(claim.memory)
+        self._unsaved = False
         self._event = event
         self._event_at = 0.0
         self.host = self.on(claim.host if claim.host in self._specs else next(iter(self._specs)))
@@ -212,9 +215,21 @@ class StepContext:
         if not new:
             return
         self._memory.update(new)
+        self._unsaved = True
+
+    def save(self) -> None:
+        """Write what the step remembers: before it acts, so that it survives whatever happens."""
+        if not self._unsaved:
+            return
         if not claims.remember(self._store, self.claim, self._memory):
             self.lost = True
             self.check()
+        self._unsaved = False
+
+    @property
+    def unsaved(self) -> dict[str, Any] | None:
+        """What the step remembers, if it is not written yet."""
+        return dict(self._memory) if self._unsaved else None
 
     def recall(self, step: str) -> Mapping[str, Any]:
         return claims.recall(self._store, self.claim, step)

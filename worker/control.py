@@ -12,11 +12,11 @@ from typing import Any
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from worker.audit import record
 from worker.engine import Engine
-from worker.errors import UsageError, WinchError
+from worker.errors import Forbidden, UsageError, WinchError
 from worker.finish import prepare_back, way_back
 from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Lane, Lease, Run, Step
-from worker.rows import record
 
 
 class NotNow(WinchError):
@@ -121,19 +121,35 @@ def _set_paused(engine: Engine, run_id: int, actor: str, *, paused: bool) -> Non
         record(session, engine.store.now(), actor, word, run.target, run_id, "granted")
 
 
-def approve(engine: Engine, run_id: int, actor: str) -> list[str]:
-    """Let the hosts go on that wait for an approval. Returns their names.
+def approve(engine: Engine, run_id: int, actor: str, *, person: str | None = None) -> list[str]:
+    """Let a run begin that waits for an approval, or the hosts go on that do. Returns their names.
+
+    `person`: who `actor` is, if that is known; the approver of a run is not its asker.
 
     Raises:
-        NotNow: none waits for one.
+        NotNow: nothing waits for one.
+        Forbidden: it is the asker's own run.
     """
     with engine.store.write() as session:
         run = _run(session, run_id)
         now = engine.store.now()
+        lanes = _select(session, run, [])
         names = []
-        for lane in _select(session, run, []):
+        if run.needs_approval and run.status in ACTIVE:
+            if (person or actor) in (run.asker, run.requested_by):
+                raise Forbidden(
+                    f"run {run_id} was asked for by {run.requested_by}: it takes the approval of "
+                    "another person"
+                )
+            run.needs_approval, run.approved_by, run.needs_advance = False, actor, True
+            session.add(run)
+            names = [lane.host for lane in lanes if lane.status == "pending"]
+            lanes = []
+        for lane in lanes:
             if lane.status == "waiting" and lane.waiting_for == "approval":
                 step = session.get_one(Step, lane.current_step_id)
+                if "approved_by" in step.memory and (lane.wait_until or now + 1) <= now:
+                    continue  # somebody was faster; the steward has not seen it yet
                 step.memory = {**step.memory, "approved_by": actor}
                 lane.wait_until = now
                 session.add_all((lane, step))
@@ -141,6 +157,7 @@ def approve(engine: Engine, run_id: int, actor: str) -> list[str]:
         if not names:
             raise NotNow(f"run {run_id} is {_shown(run)}: nothing of it waits for an approval")
         record(session, now, actor, "approve", run.target, run_id, "granted", _some(names))
+    engine.advance(run_id)
     return names
 
 
@@ -308,7 +325,9 @@ def _reopen(session: Session, run: Run) -> None:
 
 
 def _shown(run: Run) -> str:
-    return "paused" if run.paused and run.status in ACTIVE else run.status.replace("_", " ")
+    if run.status in ACTIVE and (run.paused or run.needs_approval):
+        return "paused" if run.paused else "waiting for approval"
+    return run.status.replace("_", " ")
 
 
 def _nothing(hosts: Sequence[str]) -> str:

@@ -6,17 +6,18 @@ lost between is found again by the steward (`worker.steward`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, func, update
 from sqlmodel import Session, col, select
 
+from worker.audit import record
 from worker.leases import Conflict, Leases
 from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Lane, Lease, Run, Step
 from worker.plan import LaneSpec, Plan, Policy, StepSpec
-from worker.rows import record, row_id
+from worker.rows import row_id
 from worker.schedule import Tally, ending, slots
 from worker.store import Store
 
@@ -38,6 +39,14 @@ class ChainMessage:
     steps: tuple[Message, ...]
 
 
+@dataclass(frozen=True)
+class Approval:
+    """That a run takes the approval of another person: why, and the role that person needs."""
+
+    why: str
+    role: str
+
+
 Publisher = Callable[[ChainMessage], None]
 
 
@@ -51,8 +60,23 @@ class Engine:
 
     # --- runs -----------------------------------------------------------------------------------
 
-    def create_run(self, plan: Plan, *, requested_by: str, reason: str | None = None) -> int:
-        """Write a plan as a run. Nothing starts before `advance`."""
+    def create_run(
+        self,
+        plan: Plan,
+        *,
+        requested_by: str,
+        reason: str | None = None,
+        scope: str = "",
+        asker: str | None = None,
+        approval: Approval | None = None,
+        also: Callable[[Session, int], None] = lambda _session, _run_id: None,
+    ) -> int:
+        """Write a plan as a run. Nothing starts before `advance`.
+
+        `scope`: what it is about, for who may see it. `asker`: the person behind `requested_by`.
+        `approval`: nothing of it starts before another person has approved. `also` writes more in
+        the same transaction, given the run's number.
+        """
         now = self.store.now()
         with self.store.write() as session:
             run = Run(
@@ -64,13 +88,22 @@ class Engine:
                 vars=plan.vars,
                 policy=plan.policy.model_dump(mode="json"),
                 sites=sorted({lane.site for lane in plan.lanes if lane.site is not None}),
+                scope=scope,
+                asker=asker,
+                needs_approval=approval is not None,
+                approval=None if approval is None else approval.why,
+                approval_role=None if approval is None else approval.role,
             )
             session.add(run)
             session.flush()
             run_id = row_id(run.id)
             for position, lane in enumerate(plan.lanes):
                 _write_lane(session, run_id, position, lane, plan)
+            also(session, run_id)
             record(session, now, requested_by, plan.job, plan.target, run_id, "asked", reason)
+            if approval is not None:
+                why = f"waiting for approval: {approval.why}"
+                record(session, now, "engine", plan.job, plan.target, run_id, "waiting", why)
         return run_id
 
     def advance(self, run_id: int) -> None:
@@ -96,7 +129,8 @@ class Engine:
         gates, tally = _tally(session, run)
         started: list[int] = []
         waiting = 0
-        stopped = run.paused or run.aborted
+        held = run.paused or run.needs_approval
+        stopped = held or run.aborted
         if not stopped and gates.pending and not run.rolling_back:
             for lane in _pending(session, run, gate=True, limit=gates.pending):
                 _start(session, lane, now)
@@ -108,7 +142,7 @@ class Engine:
             for lane in _pending(session, run, gate=False, limit=2 * left + 8):
                 resumed = lane.changed and not run.rolling_back
                 if not resumed and fresh <= 0:
-                    continue
+                    break  # those that may be resumed come first
                 conflict = _ahead(session, lane) or self.leases.acquire(session, lane, now)
                 if conflict is None:
                     _start(session, lane, now)
@@ -121,7 +155,7 @@ class Engine:
         if started:
             run.status = "running"
         under_way = gates.in_flight + tally.in_flight + len(started) + waiting
-        if under_way == 0 and (run.aborted or not run.paused or tally.pending + gates.pending == 0):
+        if under_way == 0 and (run.aborted or not held or tally.pending + gates.pending == 0):
             released += self._end_run(session, run, now)
         return started
 
@@ -233,7 +267,7 @@ def _tally(session: Session, run: Run) -> tuple[Tally, Tally]:
         .group_by(col(Lane.gate), col(Lane.status), col(Lane.changed))
     ):
         counts[gate][status, changed] = number
-    stopped = run.paused or run.aborted
+    stopped = run.paused or run.aborted or run.needs_approval
     gates = _tally_of(counts[True], rolling_back=run.rolling_back, gates_open=True, stopped=stopped)
     succeeded = sum(n for (status, _), n in counts[True].items() if status == "succeeded")
     gates_open = run.rolling_back or succeeded == sum(counts[True].values())
@@ -270,16 +304,18 @@ def _tally_of(
     )
 
 
-def _pending(session: Session, run: Run, *, gate: bool, limit: int) -> list[Lane]:
-    """Lanes that may start next: those that are out already first, then in the plan's order."""
-    return list(
-        session.exec(
-            select(Lane)
-            .where(Lane.run_id == run.id, Lane.status == "pending", Lane.gate == gate)
-            .order_by(case((col(Lane.changed), 0), else_=1), col(Lane.position))
-            .limit(limit)
-        )
-    )
+def _pending(session: Session, run: Run, *, gate: bool, limit: int) -> Iterator[Lane]:
+    """Lanes that may start next: those that are out already first, then in the plan's order.
+
+    Each is loaded when it is asked for: mostly one starts, and a lane is a heavy row.
+    """
+    ids = session.exec(
+        select(Lane.id)
+        .where(Lane.run_id == run.id, Lane.status == "pending", Lane.gate == gate)
+        .order_by(case((col(Lane.changed), 0), else_=1), col(Lane.position))
+        .limit(limit)
+    ).all()
+    return (session.get_one(Lane, lane_id) for lane_id in ids)
 
 
 def _start(session: Session, lane: Lane, now: float) -> None:

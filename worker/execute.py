@@ -98,6 +98,7 @@ class Executor:
                     claim,
                     end,
                     began=context.acted,
+                    memory=context.unsaved,
                     also=keep,
                 )
             except ServiceError as error:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
 
+from worker.audit import record
 from worker.claims import Claim, held_lane
-from worker.errors import Refused, StepError, Unreachable
+from worker.errors import Busy, Refused, StepError, Unreachable
 from worker.leases import Leases
 from worker.models import BACK, FORWARD, Lane, Run, Step
 from worker.rows import row_id
@@ -56,6 +57,8 @@ def decide(end: Outcome | StepError, standing: Standing) -> After:
 
 
 def _after_error(error: StepError, standing: Standing, turn: After) -> After:
+    if isinstance(error, Busy):
+        return "retry"  # as often as it takes: what runs there is bounded by its own timeout
     if isinstance(error, Unreachable):
         patience = GATE_RETRIES if standing.gate else len(RETRY_AFTER)
         again = not error.permanent and standing.retries < patience
@@ -81,12 +84,13 @@ def finish(
     end: Outcome | StepError,
     *,
     began: bool,
+    memory: dict[str, Any] | None = None,
     also: Callable[[Session], None] = lambda _session: None,
 ) -> Next | None:
     """Write how a step ended, and what comes next. None: the claim was lost.
 
-    `began`: the step acted on a host. `also` writes more in the same transaction, whoever holds
-    the claim (the record of the step's commands).
+    `began`: the step acted on a host. `memory`: what it remembered since it last acted. `also`
+    writes more in the same transaction, whoever holds the claim (the record of its commands).
     """
     now = store.now()
     with store.write() as session:
@@ -97,10 +101,13 @@ def finish(
         step = session.get_one(Step, claim.step_id)
         run = session.get_one(Run, claim.run_id)
         lane.claim = lane.claimed_by = None
+        if memory is not None:
+            step.memory = memory
         changed = _changed(end, began)
         lane.changed = lane.changed or changed
         step.changed = step.changed or changed
-        back = way_back(session, lane)
+        turns = lane.changed and (isinstance(end, StepError) or run.rolling_back)
+        back = way_back(session, lane) if turns else []
         standing = Standing(
             direction=lane.direction,
             retries=lane.retries,
@@ -119,6 +126,9 @@ def finish(
                 return _go_on(session, leases, run, lane, now)
             case "wait" | "retry":
                 _wait(lane, end, now)
+                if lane.waiting_for == "approval":
+                    why = f"{lane.host}: {step.detail}"
+                    record(session, now, "engine", run.job, run.target, run.id, "waiting", why)
                 return Next()
             case "back":
                 if isinstance(end, StepError):
@@ -148,7 +158,7 @@ def _write_step(step: Step, end: Outcome | StepError, after: After, now: float) 
             step.status = "waiting"
             if isinstance(end, StepError):
                 step.detail = f"waiting for retry: {end.message}"
-            elif isinstance(end, Wait) and end.reason not in end.detail:
+            elif isinstance(end, Wait) and not end.detail.startswith("waiting for "):
                 step.detail = f"waiting for {end.reason}: {end.detail}"
         case Wait(), _:
             step.status, step.ended_at = "cancelled", now
@@ -166,22 +176,23 @@ def _wait(lane: Lane, end: Outcome | StepError, now: float) -> None:
         lane.wait_until = None if end.seconds is None else now + end.seconds
         lane.detail = end.detail
     else:
-        lane.waiting_for, lane.wait_until = "retry", now + RETRY_AFTER[lane.retries]
+        delay = RETRY_AFTER[min(lane.retries, len(RETRY_AFTER) - 1)]
+        lane.waiting_for, lane.wait_until = "retry", now + delay
         lane.detail = str(end)
-        lane.retries += 1
+        lane.retries += 0 if isinstance(end, Busy) else 1
 
 
 def _go_on(session: Session, leases: Leases, run: Run, lane: Lane, now: float) -> Next:
     lane.retries = 0
     session.flush()
     following = session.exec(
-        select(Step)
+        select(Step.id)
         .where(Step.lane_id == lane.id, Step.direction == lane.direction, Step.status == "pending")
         .order_by(col(Step.position))
         .limit(1)
     ).first()
     if following is not None:
-        lane.current_step_id = following.id
+        lane.current_step_id = following
         lane.published_at, lane.publishes = now, 1
         return Next(chain_goes_on=True)
     lane.current_step_id, lane.ended_at = None, now

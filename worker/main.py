@@ -29,6 +29,7 @@ from worker.store import store
 
 log = logging.getLogger(__name__)
 
+_IDLE_AFTER = 300.0  # seconds until a connection that nobody uses is closed
 _WAIT_FOR_REDIS = 30.0  # seconds, at the start
 
 
@@ -47,7 +48,12 @@ def run_worker(sites: Sequence[str] = (), *, concurrency: int | None = None) -> 
     wait_for_redis(_WAIT_FOR_REDIS)
     importlib.import_module("tasks.registry")  # by name: `worker` knows no daemon
     connections = Connections()
-    node = Node(store(), sites, on_site=None if sites else _listen_to)
+    node = Node(
+        store(),
+        sites,
+        on_site=None if sites else _listen_to,
+        tidy=lambda: connections.close_idle(_IDLE_AFTER),
+    )
     register_steps(Executor(engine(), connections, node))
     steward = Steward(engine(), node, queued)
     node.start()

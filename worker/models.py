@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Column, Index, Text
+from sqlalchemy import JSON, BigInteger, Column, Index, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 # Run status; a run is active until one of ENDED. `waiting` is derived when shown (worker.report).
@@ -41,6 +41,13 @@ class Run(SQLModel, table=True):
     paused: bool = False
     aborted: bool = False
     rolling_back: bool = False
+    # What it is about, for who may see it: `pool:web`. Empty: only for those who may see all.
+    scope: str = Field(default="", index=True)
+    asker: str | None = None  # the person behind `requested_by`; None: the same
+    needs_approval: bool = False  # nothing of it starts before another person has approved
+    approval: str | None = Field(default=None, sa_column=Column(Text))  # why it takes one
+    approval_role: str | None = None
+    approved_by: str | None = None
     # Set in the transaction that ends a lane, cleared by `advance`: a crash between is noticed.
     needs_advance: bool = Field(default=True, index=True)
 
@@ -165,7 +172,11 @@ class Leader(SQLModel, table=True):
 
 
 class Audit(SQLModel, table=True):
-    """Who asked for what, from where, and what came of it."""
+    """Who asked for what, from where, and what came of it.
+
+    Append-only: written by `worker.audit.record` alone. Ids have no gaps and are committed in their
+    order, so that a reader may remember the last one it has seen.
+    """
 
     __tablename__ = "audit"
 
@@ -177,3 +188,106 @@ class Audit(SQLModel, table=True):
     run_id: int | None = Field(default=None, index=True)
     outcome: str
     detail: str | None = Field(default=None, sa_column=Column(Text))
+    prev_hash: str  # of the line before
+    hash: str  # over this line and `prev_hash`
+
+
+class AuditHead(SQLModel, table=True):
+    """The last line of the audit, so that one which is cut off at the end is missed, too."""
+
+    __tablename__ = "audit_head"
+
+    id: int = Field(default=1, primary_key=True)
+    last_id: int
+    hash: str
+
+
+class Token(SQLModel, table=True):
+    """A bearer token of the HTTP API. The token itself is nowhere but with its owner."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        Index(
+            "ix_tokens_name_in_use",
+            "name",
+            unique=True,
+            sqlite_where=text("revoked_at IS NULL"),
+            postgresql_where=text("revoked_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    name: str
+    hash: str = Field(unique=True, index=True)  # SHA-256, hexadecimal
+    role: str
+    scopes: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    created_by: str
+    created_at: float
+    used_at: float | None = None
+    revoked_at: float | None = None
+
+
+class Idempotency(SQLModel, table=True):
+    """The run that a request with an Idempotency-Key has made."""
+
+    __tablename__ = "idempotency"
+
+    owner: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    body_hash: str
+    run_id: int = Field(foreign_key="runs.id")
+    created_at: float = Field(index=True)
+
+
+class ChatMessage(SQLModel, table=True):
+    """The one message about a run in one room of a chat network, kept up to date."""
+
+    __tablename__ = "chat_messages"
+    __table_args__ = (UniqueConstraint("network", "channel", "run_id"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    network: str
+    channel: str
+    run_id: int = Field(foreign_key="runs.id", index=True)
+    asked_by: str
+    message: str | None = None  # the network's own name for it; None: not posted yet
+    shown: str = ""  # a digest of what it shows
+    shown_at: float = 0.0
+    # What its thread has been told already.
+    told: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
+    # The end that it shows: `Run.status` and `Run.ended_at`.
+    settled: str | None = None
+    settled_at: float | None = None
+    gone: str | None = Field(default=None, sa_column=Column(Text))  # why it is given up
+    owner: str | None = None  # the process that keeps it up to date, and until when
+    owned_until: float = 0.0
+
+
+class ChatSeen(SQLModel, table=True):
+    """A request from a chat that was let in: it is not let in again."""
+
+    __tablename__ = "chat_seen"
+
+    network: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    at: float = Field(index=True)
+
+
+class ChatCursor(SQLModel, table=True):
+    """How far the events of a chat network have been read."""
+
+    __tablename__ = "chat_cursors"
+
+    network: str = Field(primary_key=True)
+    cursor: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class WebSession(SQLModel, table=True):
+    """A browser that has logged in with a token. Ends with the token, or at `expires_at`."""
+
+    __tablename__ = "web_sessions"
+
+    hash: str = Field(primary_key=True)  # SHA-256 of what the cookie holds, hexadecimal
+    token_id: int = Field(foreign_key="tokens.id")
+    created_at: float
+    expires_at: float = Field(index=True)

@@ -22,6 +22,7 @@ from worker.store import Store
 log = logging.getLogger(__name__)
 
 HEARTBEAT_INTERVAL = 1.0  # seconds
+_TIDY_EVERY = 60  # heartbeats
 DEAD_AFTER = 10.0  # seconds without a heartbeat
 
 
@@ -29,7 +30,12 @@ class Node:
     """One worker process."""
 
     def __init__(
-        self, store: Store, sites: Iterable[str], *, on_site: Callable[[str], None] | None = None
+        self,
+        store: Store,
+        sites: Iterable[str],
+        *,
+        on_site: Callable[[str], None] | None = None,
+        tidy: Callable[[], object] = lambda: None,
     ) -> None:
         self.id = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._store = store
@@ -38,6 +44,7 @@ class Node:
             on_site  # told of every site that a run needs, unless this one has a fixed list
         )
         self._known_sites: set[str] = set()
+        self._tidy = tidy  # called about once a minute
         self._started_at = 0.0
         self._active: dict[str, StepContext] = {}
         self._lock = threading.Lock()
@@ -81,9 +88,13 @@ class Node:
             self._active.pop(context.claim.token, None)
 
     def _beat_until_stopped(self) -> None:
+        beats = 0
         while not self._stopping.wait(HEARTBEAT_INTERVAL):
             try:
                 self.beat()
+                beats += 1
+                if beats % _TIDY_EVERY == 0:
+                    self._tidy()
             except ServiceError as error:
                 log.warning("heartbeat failed: %s", error)
             except Exception:

@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     flower_address: str = "127.0.0.1"
     flower_port: int = Field(default=5555, ge=1, le=65535)
     flower_basic_auth_file: Path | None = None  # lines of user:password
+    flower_url: str | None = None  # where browsers find Flower; None: the run board has no links
+    web_address: str = "127.0.0.1"
+    web_port: int = Field(default=8080, ge=1, le=65535)
+    access: Path | None = None  # who may do what: people, and policies of approval
+    rate_limit: float = Field(default=20.0, gt=0, le=100_000)  # requests a second of one token
 
     @property
     def embedded_redis_socket(self) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from sqlalchemy import delete, update
 from sqlmodel import Session, col, select
 
+from worker.audit import record
 from worker.engine import Engine
 from worker.errors import ServiceError
 from worker.models import ACTIVE, Lane, Leader, Lease, Run, WorkerRow
@@ -133,6 +134,9 @@ class Steward:
                 self._engine.leases.raise_numbers(session, lane, now)
                 session.add(lane)
             ids = [lane.id for lane in lanes if lane.id is not None]
+            for run_id in sorted({lane.run_id for lane in lanes}):
+                hosts = ", ".join(sorted(lane.host for lane in lanes if lane.run_id == run_id))
+                record(session, now, "steward", "take over", worker, run_id, "lost", hosts)
         for lane_id in ids:
             self._engine.publish_lane(lane_id)
 

@@ -174,6 +174,8 @@ def _find(data: Any, path: KeyPath) -> Any:
 
 def _sections(fleet: Fleet) -> Iterator[tuple[KeyPath, Redeploy | list[Check], str]]:
     """Yield every section to expand: where it stands, itself, and one host that it is for."""
+    for name, balancer in fleet.balancers.items():
+        yield ("balancers", name, "verify"), balancer.verify, name
     for name, pair in fleet.pairs.items():
         if pair.redeploy is not None:
             yield ("pairs", name, "redeploy"), pair.redeploy, pair.members[0]

@@ -8,9 +8,18 @@ from dataclasses import dataclass, replace
 from worker.errors import UsageError
 from worker.plan import Plan
 from workflows.model import Fleet
+from workflows.nginx import plan_nginx_rollback, plan_nginx_upgrade
 from workflows.options import Options
+from workflows.pair import (
+    plan_pair_failback,
+    plan_pair_failover,
+    plan_pair_prepare,
+    plan_pair_unprepare,
+    plan_pair_upgrade,
+)
 from workflows.pool import plan_drain, plan_enable
 from workflows.problems import nearest
+from workflows.reload import plan_reload
 from workflows.roll import plan_roll
 from workflows.values import shown
 
@@ -32,6 +41,14 @@ JOBS: dict[str, Job] = {
         Job("roll", plan_roll, "pools", "drain → redeploy → verify → enable, server by server"),
         Job("drain", plan_drain, "pools", "take servers out, and leave them out", True),
         Job("enable", plan_enable, "pools", "bring servers back", True),
+        Job("pair.upgrade", plan_pair_upgrade, "pairs", "BACKUP first, then the former MASTER"),
+        Job("pair.failover", plan_pair_failover, "pairs", "a member gives up what it holds"),
+        Job("pair.failback", plan_pair_failback, "pairs", "members take their places again"),
+        Job("pair.prepare", plan_pair_prepare, "pairs", "let keepalived watch a track_file"),
+        Job("pair.unprepare", plan_pair_unprepare, "pairs", "undo pair.prepare"),
+        Job("haproxy.reload", plan_reload, "balancers", "a new worker; no server's state is lost"),
+        Job("nginx.upgrade", plan_nginx_upgrade, "nginx", "replace nginx's binary under load"),
+        Job("nginx.rollback", plan_nginx_rollback, "nginx", "bring the old nginx back"),
     )
 }
 

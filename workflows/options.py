@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from worker.errors import UsageError
+from workflows.nginx_options import NginxOptions
 from workflows.problems import nearest
+from workflows.reload_options import HaproxyOptions
 from workflows.sections import Pool
 from workflows.values import (
     at_least_one,
@@ -28,6 +30,9 @@ class Options:
     max_unavailable: str | None = None
     stages: tuple[str, ...] | None = None
     include_maintenance: bool = False
+    nginx: NginxOptions = field(default_factory=NginxOptions)
+    haproxy: HaproxyOptions = field(default_factory=HaproxyOptions)
+    first: tuple[str, ...] = ()  # hosts that a look at the fleet found to be the ones to begin with
 
     @classmethod
     def parse(
@@ -39,6 +44,7 @@ class Options:
         max_unavailable: str | None = None,
         stages: str | None = None,
         include_maintenance: bool = False,
+        nginx: NginxOptions | None = None,
     ) -> Self:
         """Read options as people write them: names and stages with commas, variables as KEY=VALUE.
 
@@ -59,6 +65,7 @@ class Options:
             max_unavailable=max_unavailable,
             stages=steps,
             include_maintenance=include_maintenance,
+            nginx=nginx or NginxOptions(),
         )
 
 

@@ -17,6 +17,7 @@ from workflows.deploying import (
 from workflows.deployments import Redeploy
 from workflows.model import Fleet
 from workflows.options import Options, select
+from workflows.pair_steps import guard_steps
 from workflows.policy import pool_policy
 from workflows.pool import (
     check_used,
@@ -62,7 +63,11 @@ def _lane(
     deploy = redeploy_params(fleet, (*at, "redeploy"), redeploy, values)
     enable = enable_step(fleet, pool, host)
 
-    steps = [drain_step(fleet, pool, host, options), redeploy_step(deploy)]
+    steps = [
+        *guard_steps(fleet, host),
+        drain_step(fleet, pool, host, options),
+        redeploy_step(deploy),
+    ]
     if pool.verify:
         steps.append(verify_step(verify_params(fleet, (*at, "verify"), pool.verify, values)))
     steps.append(enable)

@@ -70,6 +70,8 @@ class Balancer(Section):
     """The configuration's files and directories."""
     unit: Unit = "haproxy.service"
     """The systemd unit."""
+    verify: list[Check] = []
+    """What must hold after a reload; without it, `verify` of the pairs that it is in."""
 
 
 class VirtualAddress(Section):
@@ -202,6 +204,21 @@ class Pool(Section):
         return self.servers[host].server or host
 
 
+class NginxPolicy(Section):
+    """How many nginx at once, and what a failure does."""
+
+    max_unavailable: CountFromOne = "1"
+    """How many hosts may be under way at once; a share is rounded down, to at least 1."""
+    stages: list[CountFromOne] = []
+    """So many hosts, then so many in all, and so on: a stage begins when the one before is done."""
+    max_failures: Count = "0"
+    """How many hosts may fail before no further one starts; a share is rounded down."""
+    on_failure: Literal["rollback", "stop"] = "rollback"
+    """rollback: a failed host goes back to the old binary; stop: it stays as it is."""
+    lock_wait: Duration = 600.0
+    """How long to wait for a lease that another run holds."""
+
+
 class Nginx(Section):
     """nginx instances whose binary is upgraded in place."""
 
@@ -219,6 +236,10 @@ class Nginx(Section):
     """How long the old master is kept, so that it can come back."""
     confirm: Literal["auto", "manual"] = "auto"
     """auto: QUIT after the soak; manual: wait for an approval."""
+    drain: bool = False
+    """Take each host out of the pools that it is in while its processes change."""
+    policy: NginxPolicy = NginxPolicy()
+    """How many at once, and what a failure does."""
 
     @model_validator(mode="after")
     def _once(self) -> Self:

@@ -41,11 +41,12 @@ def postgres() -> Iterator[str]:
     data = directory / "data"
     try:
         subprocess.run(
-            [*prefix, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "winch", "-N"],
+            [*prefix, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "winch",
+             "-N"],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=directory,
-        )
+        )  # fmt: skip
         server = subprocess.Popen(
             [*prefix, str(binaries / "postgres"), "-D", str(data), "-k", str(directory),
              "-c", "listen_addresses=", "-c", "max_connections=200"],

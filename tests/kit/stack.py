@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from worker.app import make_app
+from worker.app import make_app, publish
+from worker.embedded import redis_executable
 from worker.engine import Engine
 from worker.leases import Leases, connect_redis
 from worker.report import run_commands, run_document
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def until(
-    condition: Callable[[], T], *, seconds: float = 20.0, what: str = "", every: float = 0.02
+    condition: Callable[[], T], *, seconds: float = 60.0, what: str = "", every: float = 0.02
 ) -> T:
     """Wait for a condition to be true, and return its value."""
     deadline = time.monotonic() + seconds
@@ -45,8 +46,6 @@ class Redis:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        from worker.embedded import redis_executable
-
         self._process = subprocess.Popen(
             [redis_executable(), "--port", "0", "--unixsocket", str(self.socket),
              "--dir", str(self.directory), "--appendonly", "yes", "--save", ""],
@@ -126,9 +125,7 @@ class Stack:
         return self
 
     def _publish(self, message: Any) -> None:
-        from worker import app as module
-
-        module.publish(message, self.app)
+        publish(message, self.app)
 
     def worker(self, *sites: str) -> Worker:
         started = Worker(self, list(sites))
@@ -143,7 +140,7 @@ class Stack:
     def document(self, run_id: int) -> dict[str, Any]:
         return run_document(self.store, run_id)
 
-    def ended(self, run_id: int, *, seconds: float = 30.0) -> dict[str, Any]:
+    def ended(self, run_id: int, *, seconds: float = 60.0) -> dict[str, Any]:
         """Wait for the run's end and return its document."""
         try:
             until(lambda: self.document(run_id)["ended_at"], seconds=seconds, what="run's end")

@@ -22,7 +22,7 @@ from worker.mask import HIDDEN, mask
         ('{"secret": "a b c"}', f'{{"secret": "{HIDDEN}"}}'),
         ("passwd='a b'", f"passwd='{HIDDEN}'"),
         ("secret_token=abc", f"secret_token={HIDDEN}"),
-        ("PAßWORD=x paſſword=abc", f"PAßWORD=x paſſword={HIDDEN}"),
+        ("über: ß PASSWORD=abc", f"über: ß PASSWORD={HIDDEN}"),
         ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----", HIDDEN),
         ("-----BEGIN PRIVATE KEY-----\nMII (cut off)", HIDDEN),
     ],
