@@ -282,8 +282,19 @@ def _same(one: RemoteCommand, other: RemoteCommand) -> bool:
 
 
 def _bounded(text: str, limit: int) -> str:
+    """Keep the beginning and the end, secrets masked.
+
+    What is far too long is cut at ends of lines first: masking costs time, and a secret that is
+    cut in two is not known any more.
+    """
+    left_out = 0
+    if len(text) > 4 * limit:
+        head, tail = text[: 2 * limit].rpartition("\n")[0], text[-2 * limit :].partition("\n")[2]
+        left_out = len(text) - len(head) - len(tail)
+        text = f"{head}\n{tail}"
     text = mask(text).replace("\0", "�")
-    if len(text) <= limit:
+    if len(text) <= limit and not left_out:
         return text
-    half = limit // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    half = min(limit, len(text)) // 2
+    left_out += len(text) - 2 * half
+    return f"{text[:half]}\n… {left_out} characters left out …\n{text[-half:]}"

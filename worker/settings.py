@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from worker.errors import UsageError
@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     flower_url: str | None = None  # where browsers find Flower; None: the run board has no links
     web_address: str = "127.0.0.1"
     web_port: int = Field(default=8080, ge=1, le=65535)
+    url: str | None = None  # of a Winch elsewhere: the command line talks to its HTTP API
+    token: SecretStr | None = None  # for it
     access: Path | None = None  # who may do what: people, and policies of approval
     rate_limit: float = Field(default=20.0, gt=0, le=100_000)  # requests a second of one token
 

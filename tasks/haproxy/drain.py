@@ -140,7 +140,8 @@ class _Drain:
         ready = self._ready(seen)
         if self.journal.get("guarded"):
             self._say_lost(ready)
-        seen = set_states(self.pool, seen, dict.fromkeys(ready, "drain"))
+        guarded = bool(self.journal.get("guarded"))
+        seen = set_states(self.pool, seen, dict.fromkeys(ready, "drain"), whole=not guarded)
         if not self.journal.get("guarded"):
             up = {place: stood.up for place, stood in self.stood.items()}
             lack = self._lack(seen, up, exactly_up=False)
@@ -192,7 +193,7 @@ class _Drain:
                 rest = self.params.timeout - self.journal.elapsed()
                 return Wait("sessions", text, min(LOOK_AGAIN_SECONDS, max(0.1, rest)))
             patience.pause()
-            seen = self._take_out(self.pool.observe())
+            seen = self._take_out(self.pool.look())
 
     def _deadline(self, seen: Observation, left: dict[str, int]) -> Observation:
         where = ", ".join(f"{count} on {host}" for host, count in left.items())
@@ -229,7 +230,7 @@ class _Drain:
                 (place, shutdown_sessions_server(place.backend, place.server)) for place in busy
             )
             patience.pause()
-            seen = self.pool.observe()
+            seen = self.pool.look()
 
     def _maint(self, seen: Observation) -> Observation:
         return set_states(self.pool, seen, dict.fromkeys(self.pool.places, "maint"))

@@ -10,7 +10,7 @@ from tasks.haproxy.client import set_server_health_down
 from tasks.haproxy.decide import Marks, Standing, Stood, standing, weight_steps
 from tasks.haproxy.facts import State
 from tasks.haproxy.goals import decide_goals, preview_enable
-from tasks.haproxy.journal import Journal
+from tasks.haproxy.journal import Journal, last_page
 from tasks.haproxy.params import Enable
 from tasks.haproxy.patience import Patience
 from tasks.haproxy.pool import Observation, Place, Pool
@@ -35,7 +35,7 @@ def enable(context: Context, params: Enable) -> Outcome:
     """
     journal = Journal(context)
     pool = Pool(context, params.balancers, params.targets)
-    seen = pool.observe()
+    seen = pool.look()
     drained = context.recall("haproxy.drain")
     goals = decide_goals(pool, seen, drained)
     if not goals:
@@ -87,13 +87,13 @@ class _Enable:
         waiting = self._prove(seen) or self._serve()
         if waiting is not None:
             return waiting
-        seen = self.pool.observe()
+        seen = self.pool.look()
         weigh(self.pool, seen, {place: goal.weight for place, goal in self.goals.items()})
         states: dict[Place, State] = {
             place: goal.state for place, goal in self.goals.items() if goal.state != "ready"
         }
         set_states(self.pool, seen, states)
-        self._verify(self.pool.observe())
+        self._verify(self.pool.look())
         self.journal.put(done=True)
         return Done(self._detail())
 
@@ -108,7 +108,7 @@ class _Enable:
         seen = set_states(self.pool, seen, dict.fromkeys(maint, "drain"))
         self._forget_health(seen)
         while True:
-            seen = self.pool.observe()
+            seen = self.pool.look()
             not_yet = [place for place in self.risen if not seen.server(place).proven]
             if not not_yet:
                 self.journal.put(ready=True)
@@ -151,7 +151,7 @@ class _Enable:
     def _serve(self) -> Wait | None:
         for index in range(self._index(), len(self.params.weights) if self.risen else 0):
             percent = self.params.weights[index]
-            seen = self.pool.observe()
+            seen = self.pool.look()
             last = index == len(self.params.weights) - 1
             changed = self._set_weights(seen, percent)
             set_states(self.pool, seen, dict.fromkeys(self.risen, "ready"))
@@ -174,7 +174,7 @@ class _Enable:
     def _hold(self, index: int, percent: int) -> Wait | None:
         """Hold that share until the servers were UP for `stable` seconds without a gap."""
         while True:
-            seen = self.pool.observe()
+            seen = self.pool.look()
             self._set_weights(seen, percent)  # a reload of HAProxy forgets it
             windows = self._windows(index)
             window = windows[-1] if windows else None
@@ -272,10 +272,20 @@ class _Enable:
                     "somebody else changed it meanwhile"
                 )
 
+    def _lost(self) -> str:
+        """Say where the server was ready before this step, though the lane had taken it out."""
+        if not last_page(self.context.recall("haproxy.drain"), "done"):
+            return ""
+        found = self.journal.get("found")
+        hosts = dict.fromkeys(p.at.host for p in self.risen if found[p.key] == "ready")
+        if not hosts:
+            return ""
+        return f"; it had been ready again on {', '.join(hosts)} before (was HAProxy reloaded?)"
+
     def _detail(self) -> str:
         seconds = f"after {self.journal.elapsed():.1f} s"
         kept = [place for place, goal in self.goals.items() if goal.state != "ready"]
         if not kept:
-            return f"UP {seconds} on {self.pool.hosts}"
+            return f"UP {seconds} on {self.pool.hosts}{self._lost()}"
         left = ", ".join(f"{place} left in {self.goals[place].state}" for place in kept)
-        return f"{left}, as it stood before"
+        return f"{left}, as it stood before{self._lost()}"

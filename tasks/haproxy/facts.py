@@ -51,6 +51,7 @@ class ServerState:
     admin: SrvAdminState
     uweight: int
     iweight: int
+    server_id: int = 0
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ def _server_state(row: dict[str, str]) -> ServerState:
         backend=row["be_name"],
         backend_id=int(row["be_id"]),
         server=row["srv_name"],
+        server_id=int(row["srv_id"]),
         address=row["srv_addr"],
         port=int(row.get("srv_port", "0")),
         op_state=int(row["srv_op_state"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tasks.haproxy.client import Runtime
 from tasks.haproxy.decide import suggest
@@ -21,6 +23,10 @@ from tasks.haproxy.patience import Patience
 from worker.step import Context
 
 BACKEND_AND_SERVERS = 6  # `show stat` type: backends 2 + servers 4
+SERVERS = 4
+MOST_AT_ONCE = 8  # sockets that are talked to at the same time
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
 _NO_BACKEND = "Can't find backend"
 _NO_WORKER = "Can't find the target PID"
 
@@ -132,6 +138,26 @@ def _tell(runtime: Runtime, words: list[str]) -> None:
             return
 
 
+def only(reply: str, servers: set[str]) -> str:
+    """Leave the lines of these servers, and the header, of a `show servers state`."""
+    version, header, *lines = reply.split("\n")
+    column = header.lstrip("# ").split().index("srv_name")
+
+    def mine(line: str) -> bool:
+        words = line.split(" ", column + 1)
+        return len(words) > column and words[column] in servers
+
+    return "\n".join([version, header, *filter(mine, lines)])
+
+
+def at_once(work: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answer]:
+    """Do the same for each of several sockets, side by side; their hosts are several too."""
+    if len(items) <= 1:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(min(MOST_AT_ONCE, len(items))) as pool:
+        return list(pool.map(work, items))
+
+
 class Pool:
     """The targets of a step on all balancers."""
 
@@ -146,6 +172,8 @@ class Pool:
             for balancer in self.balancers
             if balancer.master_socket is not None
         }
+        # Of each endpoint's backend: its servers' numbers, and its own.
+        self._ids: dict[tuple[Endpoint, str], tuple[dict[str, int], int]] = {}
         self.targets = list(targets)
         self.backends = sorted({target.backend for target in self.targets})
         self.places = [
@@ -165,20 +193,65 @@ class Pool:
         return ", ".join(str(target) for target in self.targets)
 
     def observe(self) -> Observation:
-        """Read all endpoints now.
+        """Read the targets' whole backends at all endpoints now.
 
         Raises:
             NoSuchBackend, NoSuchServer: a target is not there.
         """
+        return self._observation(
+            lambda at: observe(self.runtimes[at], at, self.backends), self.endpoints
+        )
+
+    def look(self) -> Observation:
+        """Read the targets alone: what it costs does not grow with their backends.
+
+        Raises:
+            NoSuchBackend, NoSuchServer: a target is not there.
+        """
+        if not self._ids:
+            return self.observe()
+        return self._observation(self._look, self.endpoints)
+
+    def _look(self, at: Endpoint) -> dict[str, Backend]:
+        wanted = {name: {p.server for p in self.places if p.backend == name and p.at == at}
+                  for name in self.backends}  # fmt: skip
+        commands = [f"show servers state {name}" for name in self.backends]
+        numbers = [
+            (self._ids[at, name][1], self._ids[at, name][0][server])
+            for name, servers in wanted.items()
+            for server in sorted(servers)
+        ]
+        commands += [f"show stat {backend} {SERVERS} {server}" for backend, server in numbers]
+        replies = self.runtimes[at].ask(*commands)
+        states = [
+            state
+            for name, reply in zip(self.backends, replies, strict=False)
+            if reply.startswith("1")
+            for state in parse_servers_state(only(reply, wanted[name]))
+        ]
+        stats = [stat for reply in replies[len(self.backends) :] for stat in parse_stat(reply)]
+        found = join(states, stats)
+        if any(wanted[name] != set(found.get(name, Backend(name, {})).servers) for name in wanted):
+            # Another configuration was loaded, and the numbers are others: ask for everything.
+            return observe(self.runtimes[at], at, self.backends)
+        return found
+
+    def _observation(
+        self, read: Callable[[Endpoint], dict[str, Backend]], ends: list[Endpoint]
+    ) -> Observation:
         seen = Observation(
             {
                 (at, name): backend
-                for at in self.endpoints
-                for name, backend in observe(self.runtimes[at], at, self.backends).items()
+                for at, backends in zip(ends, at_once(read, ends), strict=True)
+                for name, backend in backends.items()
             }
         )
         for place in self.places:
-            seen.server(place)
+            server = seen.server(place)
+            numbers, _ = self._ids.setdefault(
+                (place.at, place.backend), ({}, server.state.backend_id)
+            )
+            numbers[place.server] = server.state.server_id
         return seen
 
     def tell(self, commands: Iterable[tuple[Place, str]]) -> None:
@@ -186,15 +259,15 @@ class Pool:
         by_endpoint: dict[Endpoint, list[str]] = {}
         for place, command in commands:
             by_endpoint.setdefault(place.at, []).append(command)
-        for at, words in by_endpoint.items():
-            _tell(self.runtimes[at], words)
+        at_once(lambda item: _tell(self.runtimes[item[0]], item[1]), list(by_endpoint.items()))
 
     def old_sessions(self) -> dict[str, int]:
         """Count the requests that leaving workers still have on the targets, by balancer.
 
         After a reload the new worker knows nothing of them.
         """
-        return {host: self._old_sessions(master) for host, master in self.masters.items()}
+        counts = at_once(self._old_sessions, list(self.masters.values()))
+        return dict(zip(self.masters, counts, strict=True))
 
     def _old_sessions(self, master: Runtime) -> int:
         old = [worker.pid for worker in parse_proc(master.read_text("show proc")) if worker.old]

@@ -24,8 +24,10 @@ def state_commands(seen: Observation, wanted: Mapping[Place, State]) -> list[tup
     ]
 
 
-def set_states(pool: Pool, seen: Observation, wanted: Mapping[Place, State]) -> Observation:
-    """Set the states that differ, observe again, and return what was seen.
+def set_states(
+    pool: Pool, seen: Observation, wanted: Mapping[Place, State], *, whole: bool = False
+) -> Observation:
+    """Set the states that differ, look again (at `whole` backends), and return what was seen.
 
     Raises:
         Failed: HAProxy took the command, and the server is not in that state.
@@ -36,7 +38,7 @@ def set_states(pool: Pool, seen: Observation, wanted: Mapping[Place, State]) -> 
     pool.tell(commands)
     patience = Patience(SETTLE_SECONDS)
     while True:
-        seen = pool.observe()
+        seen = pool.observe() if whole else pool.look()
         wrong = [place for place, state in wanted.items() if not _is(seen, place, state)]
         if not wrong:
             return seen
@@ -72,6 +74,6 @@ def weigh(pool: Pool, seen: Observation, wanted: Mapping[Place, int]) -> bool:
 
 def restore(pool: Pool, stood: Mapping[Place, Stood]) -> None:
     """Put weights and states back as they stood, and see that they are so."""
-    seen = pool.observe()
+    seen = pool.look()
     weigh(pool, seen, {place: was.weight for place, was in stood.items()})
     set_states(pool, seen, {place: was.state for place, was in stood.items()})
