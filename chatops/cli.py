@@ -13,7 +13,18 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from chatops import cli_fleet, cli_jobs, cli_nginx, cli_parts, cli_runs, cli_steer
+from chatops import (
+    cli_fleet,
+    cli_haproxy,
+    cli_jobs,
+    cli_nginx,
+    cli_pair,
+    cli_parts,
+    cli_runs,
+    cli_steer,
+    cli_web,
+)
+from chatops.chat import cli as cli_chat
 from chatops.cli_common import Globals
 from worker.errors import UsageError, WinchError
 
@@ -63,11 +74,15 @@ def winch(
 
 
 cli_jobs.register(app)
+cli_haproxy.register(app)
 cli_nginx.register(app)
 cli_runs.register(app)
 cli_steer.register(app)
 cli_fleet.register(app)
+cli_pair.register(app)
 cli_parts.register(app)
+cli_web.register(app)
+cli_chat.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:

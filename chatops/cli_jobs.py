@@ -141,9 +141,17 @@ def ask_and_follow(
     as_json: bool,
 ) -> None:
     """Plan a job, ask whether it should start, start it, and follow it or not."""
+    from chatops.far import far
     from chatops.render.plans import plan_summary
     from chatops.start import make_plan, ready_engine, start
+    from worker.settings import settings
 
+    away = far()
+    if away is not None:  # it has the fleet file, and plans by it
+        confirm(f"Ask {settings().url} for {job} {target}?", yes=yes)
+        run_id = away.ask(job, target, hosts, options, reason)
+        follow_or_not(run_id, no_wait=no_wait, as_json=as_json)
+        return
     plan = make_plan(fleet_file, job, target, hosts, options)
     engine = ready_engine()
     if not yes and sys.stdin.isatty():
@@ -159,29 +167,26 @@ def follow_or_not(run_id: int, *, no_wait: bool, as_json: bool) -> None:
     Raises:
         typer.Exit: with the exit code of the run.
     """
-    from worker.store import store
+    from chatops.reports import run_document, source, unserved
+    from chatops.services import unserved_warning
 
     if not no_wait:
         from chatops.follow import follow
 
-        raise typer.Exit(follow(store(), run_id, as_json=as_json))
-    from chatops.services import unserved, unserved_warning
-
+        raise typer.Exit(follow(source(), run_id, as_json=as_json))
     if as_json:
-        from worker.report import run_document
-
-        show_json(run_document(store(), run_id))
+        show_json(run_document(source(), run_id))
     else:
         sys.stdout.write(f"{run_id}\n")
         sys.stdout.flush()
-    warning = unserved_warning(unserved(store(), run_id))
+    warning = unserved_warning(unserved(source(), run_id))
     if warning is not None:
         warn(warning)
 
 
 def plan(
     context: typer.Context,
-    job: Annotated[str, typer.Argument(metavar="JOB", help="roll, drain, enable, nginx.upgrade, …")],
+    job: Annotated[str, typer.Argument(metavar="JOB", help="roll, drain, nginx.upgrade, …")],
     pool: Target,
     hosts: Hosts = None,
     limit: Limit = None,

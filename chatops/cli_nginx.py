@@ -31,9 +31,7 @@ from chatops.cli_nginx_options import (
 Group = Annotated[
     str, typer.Argument(metavar="GROUP", help="A group under `nginx` of the fleet file.")
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Also when this version runs already.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Also when this version runs already.")]
 SoakTime = Annotated[
     str | None,
     typer.Option("--soak", metavar="TIME", help="How long to keep the old master: 30s, 10m."),
@@ -185,3 +183,30 @@ def rollback(
         no_wait=no_wait,
         as_json=as_json,
     )
+
+
+def status(
+    context: typer.Context,
+    group: Group,
+    hosts: Hosts = None,
+    as_json: AsJson = False,
+    fleet: Fleet = None,
+) -> None:
+    """Say in which phase each host's nginx is: versions, masters, workers, held connections.
+
+    It only looks, from here, whatever the hosts' site.
+
+    Exit: 0 each is steady, 2 one is not, 4 a host is unreachable, 5 wrong usage or fleet file.
+
+    Example: winch nginx status edge-nginx
+    """
+    from chatops.nginx_status import nginx_status
+    from chatops.render.nginx import status_table
+    from workflows.fleet import load_fleet
+
+    document, code = nginx_status(load_fleet(fleet_path(context, fleet)), group, hosts or [])
+    if as_json:
+        show_json(document)
+    else:
+        show(status_table(document))
+    raise typer.Exit(code)

@@ -23,7 +23,6 @@ def register(app: typer.Typer) -> None:
         ("watch", watch),
         ("logs", logs),
         ("leases", leases),
-        ("audit", audit),
     ):
         app.command(name, rich_help_panel=_PANEL)(command)
     lease = typer.Typer(help="Break a lease that nobody will give back.")
@@ -37,14 +36,13 @@ def runs(limit: Most = 20, as_json: AsJson = False) -> None:
     Example: winch runs --limit 5
     """
     from chatops.render.lists import runs as table
-    from worker.report import run_list
-    from worker.store import store
+    from chatops.reports import run_list, source
 
-    found = run_list(store(), limit=limit)
+    found = run_list(source(), limit=limit)
     if as_json:
         show_json(found)
     else:
-        show(table(found, now=store().now()))
+        show(table(found, now=source().now()))
 
 
 def show_run(run: RunNumber, as_json: AsJson = False) -> None:
@@ -53,14 +51,13 @@ def show_run(run: RunNumber, as_json: AsJson = False) -> None:
     Example: winch show 12 --json
     """
     from chatops.render.lists import run as table
-    from worker.report import run_document
-    from worker.store import store
+    from chatops.reports import run_document, source
 
-    document = run_document(store(), run)
+    document = run_document(source(), run)
     if as_json:
         show_json(document)
     else:
-        show(table(document, now=store().now()))
+        show(table(document, now=source().now()))
 
 
 def watch(run: RunNumber, as_json: AsJson = False) -> None:
@@ -71,9 +68,9 @@ def watch(run: RunNumber, as_json: AsJson = False) -> None:
     Example: winch watch 12
     """
     from chatops.follow import follow
-    from worker.store import store
+    from chatops.reports import source
 
-    raise typer.Exit(follow(store(), run, as_json=as_json))
+    raise typer.Exit(follow(source(), run, as_json=as_json))
 
 
 def logs(
@@ -91,10 +88,9 @@ def logs(
     Example: winch logs 12 web1
     """
     from chatops.render.lists import logs as text
-    from worker.report import run_commands
-    from worker.store import store
+    from chatops.reports import run_commands, source
 
-    commands = run_commands(store(), run, host)
+    commands = run_commands(source(), run, host)
     if as_json:
         show_json(commands)
     else:
@@ -109,10 +105,9 @@ def leases(as_json: AsJson = False) -> None:
     given back when it is retried, skipped, rolled back or aborted.
     """
     from chatops.render.lists import leases as table
-    from worker.report import lease_list
-    from worker.store import store
+    from chatops.reports import lease_list, source
 
-    held = lease_list(store())
+    held = lease_list(source())
     if as_json:
         show_json(held)
     else:
@@ -133,38 +128,26 @@ def break_lease(
 
     Example: winch lease break host:web1 --reason "run 12's site is gone"
     """
+    from chatops.far import far
     from chatops.start import ready_engine
     from worker import control
 
-    engine = ready_engine()
+    away = far()
+    engine = None if away is not None else ready_engine()
     confirm(f"Break lease {name}?", yes=yes, refused="nothing was changed")
-    holder = control.break_lease(engine, name, reason, actor())
+    if away is not None:
+        holder = away.break_lease(name, reason)
+    elif engine is not None:
+        holder = control.break_lease(engine, name, reason, actor())
     note(f"lease {name} was taken from run {holder}")
 
 
 def audit(limit: Most = 50, as_json: AsJson = False) -> None:
     """List who asked for what, from where, and what came of it; newest first."""
-    from sqlmodel import col, select
-
     from chatops.render.lists import audit as table
-    from worker.models import Audit
-    from worker.report import iso
-    from worker.store import store
+    from chatops.reports import audit_lines, source
 
-    with store().read() as session:
-        rows = session.exec(select(Audit).order_by(col(Audit.id).desc()).limit(limit)).all()
-    entries = [
-        {
-            "at": iso(row.at),
-            "actor": row.actor,
-            "action": row.action,
-            "target": row.target,
-            "run": row.run_id,
-            "outcome": row.outcome,
-            "detail": row.detail,
-        }
-        for row in rows
-    ]
+    entries = audit_lines(source(), limit)
     if as_json:
         show_json(entries)
     else:

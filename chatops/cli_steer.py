@@ -3,7 +3,8 @@
 # ruff: noqa: PLC0415 (a command imports what it needs: `winch --help` must be quick)
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -18,9 +19,6 @@ from chatops.cli_common import (
     show_json,
 )
 from chatops.cli_jobs import follow_or_not
-
-if TYPE_CHECKING:
-    from worker.engine import Engine
 
 _PANEL = "Steer a run"
 
@@ -47,10 +45,8 @@ def retry(
 
     Examples: winch retry 12 · winch retry 12 web3
     """
-    from worker import control
-
-    engine = _ask(run, f"Retry {', '.join(hosts) if hosts else 'what is not done'} of", yes)
-    names = control.retry(engine, run, hosts or [], actor())
+    _ask(run, f"Retry {', '.join(hosts) if hosts else 'what is not done'} of", yes)
+    names = _steer("retry", run, hosts or [])
     _said(run, f"retrying {_some(names)}")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
@@ -68,10 +64,8 @@ def skip(
 
     Example: winch skip 12 web3
     """
-    from worker import control
-
-    engine = _ask(run, f"Leave {host} as it is, and go on with the other hosts of", yes)
-    control.skip(engine, run, host, actor())
+    _ask(run, f"Leave {host} as it is, and go on with the other hosts of", yes)
+    _steer("skip", run, [host])
     _said(run, f"{host} is skipped")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
@@ -81,10 +75,7 @@ def pause(run: RunNumber, as_json: AsJson = False) -> None:
 
     Example: winch pause 12
     """
-    from worker import control
-    from worker.app import engine
-
-    control.pause(engine(), run, actor())
+    _steer("pause", run)
     _said(run, f"paused; `winch resume {run}` lets it go on")
     _document(run, as_json)
 
@@ -94,10 +85,7 @@ def resume(run: RunNumber, no_wait: NoWait = False, as_json: AsJson = False) -> 
 
     Example: winch resume 12
     """
-    from chatops.start import ready_engine
-    from worker import control
-
-    control.resume(ready_engine(), run, actor())
+    _steer("resume", run)
     _said(run, "goes on")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
@@ -107,10 +95,7 @@ def approve(run: RunNumber, no_wait: NoWait = False, as_json: AsJson = False) ->
 
     Example: winch approve 12
     """
-    from chatops.start import ready_engine
-    from worker import control
-
-    names = control.approve(ready_engine(), run, actor())
+    names = _steer("approve", run)
     _said(run, f"approved for {_some(names)}")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
@@ -123,10 +108,8 @@ def abort(run: RunNumber, yes: Yes = False, as_json: AsJson = False) -> None:
 
     Example: winch abort 12
     """
-    from worker import control
-
-    engine = _ask(run, "Hosts stay as they are. Abort", yes)
-    control.abort(engine, run, actor())
+    _ask(run, "Hosts stay as they are. Abort", yes)
+    _steer("abort", run)
     _said(run, f"aborted; `winch show {run}` says how each host stands")
     _document(run, as_json)
 
@@ -140,24 +123,41 @@ def rollback(
 
     Example: winch rollback 12
     """
-    from worker import control
-
-    engine = _ask(run, "Put back every host that was changed by", yes)
-    names = control.rollback(engine, run, actor())
+    _ask(run, "Put back every host that was changed by", yes)
+    names = _steer("rollback", run)
     _said(run, f"putting back {_some(names)}")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
 
-def _ask(run: int, question: str, yes: bool) -> Engine:
-    """See that the run is there and the services are, then ask."""
-    from chatops.render.recap import brief
+def _steer(action: str, run: int, hosts: Sequence[str] = ()) -> list[str]:
+    """Do it by the one desk that all ways in have; the access file may bind this user, too."""
+    from chatops.access import access_file
+    from chatops.desk import Desk
+    from chatops.far import far
     from chatops.start import ready_engine
-    from worker.report import run_document
+    from worker.app import engine
+    from worker.settings import settings
 
-    engine = ready_engine()
-    document = run_document(engine.store, run)
+    away = far()
+    if away is not None:
+        return away.steer(action, run, hosts)
+    rules = access_file()
+    # To pause is all that can be done while Redis is away, and the last thing to be kept from.
+    desk = Desk(engine() if action == "pause" else ready_engine(), rules, settings().fleet)
+    return desk.steer(rules.current().principal(actor()), action, run, hosts)
+
+
+def _ask(run: int, question: str, yes: bool) -> None:
+    """See that the run is there and the services are, then ask."""
+    from chatops.far import far
+    from chatops.render.recap import brief
+    from chatops.reports import run_document, source
+    from chatops.start import ready_engine
+
+    if far() is None:
+        ready_engine()
+    document = run_document(source(), run)
     confirm(f"{brief(document)}\n{question} run {run}?", yes=yes, refused="nothing was changed")
-    return engine
 
 
 def _said(run: int, text: str) -> None:
@@ -172,7 +172,6 @@ def _some(names: list[str]) -> str:
 
 def _document(run: int, as_json: bool) -> None:
     if as_json:
-        from worker.report import run_document
-        from worker.store import store
+        from chatops.reports import run_document, source
 
-        show_json(run_document(store(), run))
+        show_json(run_document(source(), run))

@@ -86,7 +86,9 @@ class Desk:
                 "the fleet file cannot be used; `winch fleet check` says what is wrong with it"
             ) from None
 
-    def ask(self, principal: Principal, order: Order, *, key: idempotency.Key | None = None) -> Asked:
+    def ask(
+        self, principal: Principal, order: Order, *, key: idempotency.Key | None = None
+    ) -> Asked:
         """Start a job, or let it wait for the approval that it takes.
 
         `key`: the same one again gives the same run, also when two come at once.
@@ -146,7 +148,7 @@ class Desk:
                     check(self.store, principal, action, run.scope, what=what, run_id=run_id)
                 except Forbidden as error:
                     log.info("%s", error)
-            raise NotFound(f"run {run_id}: there is no such run")
+            raise NotFound(f"run {run_id}: there is no such run; `winch runs` lists them")
         wanted = parse_role(run.approval_role or "operator") if action == "approve" else None
         role: Role | None = wanted if run.needs_approval else None
         check(self.store, principal, action, run.scope, what=what, run_id=run_id, role=role)

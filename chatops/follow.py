@@ -17,10 +17,9 @@ from chatops.render.hosts import hosts_to_approve, waits_for_approval
 from chatops.render.live import live
 from chatops.render.recap import recap
 from chatops.render.words import ENDED, IN_FLIGHT, Document, listed, utc_time
-from chatops.services import unserved, unserved_warning
+from chatops.reports import Source, run_document, unserved
+from chatops.services import unserved_warning
 from worker.errors import ServiceError
-from worker.report import run_document
-from worker.store import Store
 
 APPROVAL = 7
 INTERRUPTED = 99
@@ -110,7 +109,7 @@ def make_view(now: Callable[[], float], *, as_json: bool) -> View:
 class Follower:
     """Looks at a run again and again."""
 
-    store: Store
+    store: Source
     run_id: int
     view: View
     sleep: Sleep = time.sleep
@@ -168,7 +167,7 @@ def _needs_approval(document: Document) -> bool:
     return all(host.get("waiting_for") == "approval" for host in under_way)
 
 
-def follow(store: Store, run_id: int, *, as_json: bool = False) -> int:
+def follow(store: Source, run_id: int, *, as_json: bool = False) -> int:
     """Follow a run to its end and print the recap. Returns the exit code.
 
     Raises:

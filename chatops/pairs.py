@@ -8,6 +8,7 @@ from typing import Any
 
 from chatops.looking import LookingContext
 from tasks.keepalived.facts import Member
+from tasks.keepalived.means import choose
 from tasks.keepalived.observe import Seen, look
 from tasks.keepalived.params import Address, Pair
 from tasks.keepalived.prepare import blind, lines, track_path
@@ -63,6 +64,19 @@ def holders(seen: Sequence[tuple[Pair, Seen]]) -> dict[str, list[str]]:
     }
 
 
+def gaps(seen: Sequence[tuple[Pair, Seen]]) -> list[str]:
+    """Say which members cannot give up what they hold without a gap, and why."""
+    said = []
+    for pair, members in seen:
+        for name in pair.members:
+            me, peer = members[name], members[pair.peer(name)]
+            if any(me.holds(address) for address in pair.addresses) and peer.running:
+                means = choose(pair, me, peer)
+                if means.gap:
+                    said.append(f"{name} can give up what it holds only by {means}")
+    return said
+
+
 def status(seen: Sequence[tuple[Pair, Seen]]) -> tuple[dict[str, Any], int]:
     """Make the document of `winch pair status`, and the exit code: 0, 3 not well, 4 no answer."""
     documents = [_document(pair, members) for pair, members in seen]
@@ -98,15 +112,17 @@ def _document(pair: Pair, seen: Seen) -> dict[str, Any]:
 
 
 def _member(pair: Pair, member: Member) -> dict[str, Any]:
-    path = track_path(pair)
+    instances = [i for a in pair.addresses if (i := member.instance(a)) is not None]
+    watched = sorted({path for i in instances for path in member.config.watched(i.name)})
+    path = pair.track_file if pair.track_file in watched else next(iter(watched), None)
     return {
         "name": member.name,
         "reachable": member.reachable,
         "error": member.error,
         "keepalived": member.running,
         "unit": member.unit or None,
-        "track_file": path if member.running and not blind(member, pair) else None,
-        "track_value": member.values.get(path),
+        "track_file": path,
+        "track_value": None if path is None else member.values.get(path),
     }
 
 

@@ -49,6 +49,7 @@ def preview(plan: Plan) -> tuple[dict[str, Any], int]:
         "target": plan.target,
         "vars": plan.vars,
         "problems": list(dict.fromkeys(problems)),
+        "before": [step for one in checked for step in one.steps],
         "hosts": [
             {"name": lane.host, "steps": one.steps} for lane, one in zip(lanes, seen, strict=True)
         ],
@@ -57,11 +58,19 @@ def preview(plan: Plan) -> tuple[dict[str, Any], int]:
 
 
 def _gate(lane: LaneSpec, hosts: Mapping[str, HostSpec], connections: Connections) -> _Seen:
-    """Run a gate's checks: they only look, and they are what the job would be refused for."""
+    """Run a gate's checks: they only look, and they are what the job would be refused for.
+
+    A step of a gate that has something to do (a file that hosts still lack) says so instead.
+    """
     seen = _Seen()
     try:
         context = LookingContext(connections, hosts, lane.host)
         for step in lane.steps:
+            commands = _commands(step, context)
+            if commands:
+                entry = {"name": step.name, "summary": step.summary, "commands": commands}
+                seen.steps.append({**entry, "note": None})
+                continue
             kind = REGISTRY[step.name]
             kind.run(context, kind.params.model_validate(step.params))
     except StepError as error:

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chatops.api.problems import problem
@@ -50,10 +51,6 @@ class Buckets:
         return 0.0 if taken else (1 - level) / self._rate
 
 
-class TooLarge(Exception):
-    """A body is larger than it may be."""
-
-
 class Limits:
     """ASGI middleware: no body beyond `max_body`, and the headers of safety on every answer.
 
@@ -63,17 +60,15 @@ class Limits:
     def __init__(self, app: ASGIApp, max_body: int = MAX_BODY) -> None:
         self._app = app
         self._max_body = max_body
+        self._text = f"the body is larger than {max_body} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal begun
             if message["type"] == "http.response.start":
-                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
@@ -91,20 +86,11 @@ class Limits:
             if message["type"] == "http.request":
                 size += len(message.get("body", b""))
                 if size > self._max_body:
-                    raise TooLarge
+                    raise HTTPException(413, self._text)  # becomes a problem, as all others
             return message
 
-        try:
-            await self._app(scope, bounded_receive, send_with_headers)
-        except TooLarge:
-            if begun:
-                raise
-            await self._refuse(scope, receive, send_with_headers)
+        await self._app(scope, bounded_receive, send_with_headers)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answer = problem(
-            413,
-            f"the body is larger than {self._max_body} bytes",
-            headers={"Connection": "close"},
-        )
+        answer = problem(413, self._text, headers={"Connection": "close"})
         await answer(scope, receive, send)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from workflows.nginx_options import NginxOptions
 from workflows.options import Options
 
 _PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
@@ -16,6 +17,9 @@ Name = Annotated[str, StringConstraints(pattern=_NAME)]
 Line = Annotated[str, StringConstraints(pattern=_PRINTABLE, max_length=500)]
 Value = Annotated[str, StringConstraints(pattern=_PRINTABLE, max_length=4000)]
 Count = Annotated[str, StringConstraints(pattern=_COUNT)]
+Duration = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,6}(\.[0-9]{1,3})?(ms|s|m|h)$", max_length=20)
+]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
 
 RunStatus = Literal[
@@ -41,6 +45,19 @@ class _Out(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
+class NginxUpgrade(_In):
+    """Options of nginx.upgrade. A binary or a source would be a file of the server: not by HTTP."""
+
+    package: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+:~-]{1,100}$")] | None = None
+    """The version of the distribution's package: 1.26.3."""
+    soak: Duration | None = None
+    """How long the old master is kept; wins over the fleet file."""
+    confirm: Literal["auto", "manual"] | None = None
+    """What then: QUIT at once, or wait for an approval; wins over the fleet file."""
+    force: bool = False
+    """Also when this version runs already."""
+
+
 class JobOptions(_In):
     """Options of a job, as on the command line."""
 
@@ -57,6 +74,8 @@ class JobOptions(_In):
     include_maintenance: bool = False
     """Also servers that somebody has put into maintenance."""
 
+    nginx: NginxUpgrade = NginxUpgrade()
+
     def options(self) -> Options:
         """Say them as `workflows` does."""
         return Options(
@@ -66,6 +85,7 @@ class JobOptions(_In):
             max_unavailable=self.max_unavailable,
             stages=None if self.stages is None else tuple(self.stages),
             include_maintenance=self.include_maintenance,
+            nginx=NginxOptions.parse(**self.nginx.model_dump()),
         )
 
 
@@ -133,6 +153,8 @@ class StepOut(_Out):
     ended_at: str | None
     seconds: float | None
     detail: str | None
+    task_id: str | None
+    """The Celery task that ran it last, as Flower knows it."""
 
 
 class HostOut(_Out):
@@ -142,6 +164,7 @@ class HostOut(_Out):
     status: HostStatus
     outcome: str | None
     waiting_for: str | None
+    waiting_since: str | None
     detail: str | None
     steps: list[StepOut]
 
@@ -206,6 +229,7 @@ _HOST: dict[str, Any] = {
     "status": "running",
     "outcome": None,
     "waiting_for": None,
+    "waiting_since": None,
     "detail": None,
     "steps": [
         {
@@ -217,6 +241,7 @@ _HOST: dict[str, Any] = {
             "ended_at": "2026-11-21T10:00:02Z",
             "seconds": 1.2,
             "detail": "0 sessions after 1.2 s on lb1, lb2",
+            "task_id": "6f1c0a52-3f5e-4f4e-9a55-0d6b2f4a7c10",
         }
     ],
 }

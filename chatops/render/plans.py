@@ -39,7 +39,8 @@ def plan_preview(document: Document) -> RenderableType:
     text.append(f"plan · {document['job']} {document['target']}\n", style="bold")
     for problem in document["problems"]:
         text.append(f"✗ {clean(problem)}\n", style="bold red")
-    for host in document["hosts"]:
+    before = [{"name": "before", "steps": document["before"]}] if document["before"] else []
+    for host in [*before, *document["hosts"]]:
         text.append(f"\n{host['name']}\n", style="bold")
         for number, step in enumerate(host["steps"]):
             text.append(f"  {step['name']}")

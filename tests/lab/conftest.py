@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.kit.stack import Stack
+from tests.lab.edge import Edge
 from tests.lab.farm import Farm, build_farm
 from tests.lab.topology import Lab
 from tests.needs import needs_nspawn, needs_program
@@ -43,3 +47,25 @@ def farm(module_farm: Farm) -> Farm:
     """Two balancers and four servers, all at version 1.25, ready, with weight 100."""
     module_farm.reset()
     return module_farm
+
+
+@pytest.fixture(scope="module")
+def edge() -> Iterator[Edge]:
+    """Two balancers before one server; a test installs their pair as it needs it."""
+    needs_nspawn()
+    with Lab() as made:
+        farm = build_farm(made, balancers=2, servers=1)
+        yield Edge(farm, [made.network.allocate(), made.network.allocate()])
+
+
+@pytest.fixture(scope="module")
+def edge_stack() -> Iterator[Stack]:
+    """Redis, a database and one worker for a module: the hosts' lease numbers only grow."""
+    directory = Path(tempfile.mkdtemp(prefix="winch-"))
+    made = Stack(directory)
+    try:
+        made.start().worker()
+        yield made
+    finally:
+        made.stop()
+        shutil.rmtree(directory)

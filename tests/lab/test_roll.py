@@ -58,9 +58,7 @@ def test_a_roll_of_all_loses_no_request_breaks_no_download_and_leaves_the_balanc
     with ExitStack() as running:
         # Round robin: each server gets one through each balancer.
         downloads = [
-            Download(balancer.address).start()
-            for balancer in farm.balancers
-            for _ in farm.servers
+            Download(balancer.address).start() for balancer in farm.balancers for _ in farm.servers
         ]
         wait_for(lambda: all(d.begun for d in downloads), "all downloads have begun")
         loads = [running.enter_context(Ab(farm.urls[0]))]
@@ -165,9 +163,7 @@ def test_drain_and_enable_alone(farm: Farm, stack: Stack) -> None:
     assert out.returncode == 0, said(out)
     changed = {name for name, value in farm.settings().items() if value != before[name]}
     assert changed == {"lb1 web_servers/web2", "lb2 web_servers/web2"}
-    refused = stack.winch(
-        "roll", "web", "--fleet", fleet, "--set", "version=1.26", "--yes"
-    )
+    refused = stack.winch("roll", "web", "--fleet", fleet, "--set", "version=1.26", "--yes")
     assert refused.returncode == 3, said(refused)
     assert "web2" in refused.stdout + refused.stderr
     assert set(farm.versions().values()) == {"1.25"}

@@ -1,0 +1,344 @@
+"""A run as a stream of events, for many watchers at once: browsers, command lines, chats.
+
+One look at the database a run and an interval serves all who watch it, and costs the steps
+nothing: they write no events. What is sent are states, not differences: the whole run first
+(`snapshot`), then each host that has changed (`host`), the run without its hosts (`run`), and
+`end`. Ids are milliseconds by the database's clock and only grow, so that a watcher goes on where
+it was, also at another web process; who was away for too long gets a snapshot again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from chatops.redact import redacted
+from worker.errors import ServiceError, UsageError
+from worker.models import ACTIVE, Lane, Run, Step
+from worker.report import run_document
+from worker.store import Store
+
+log = logging.getLogger(__name__)
+
+Document = dict[str, Any]
+
+POLL = 0.25  # seconds between two looks
+POLL_MANY = 1.0
+_MANY = 200  # hosts
+_AWAY = 2.0  # seconds between two looks while the database is away
+HEARTBEAT = 15.0  # seconds of silence
+RETRY_MS = 2000  # after which a browser connects again
+_MAX_EVENTS = 2000  # of a run, kept for those who come again
+_MARGIN_MS = 1500  # another process may have seen the same change that much later
+_LOOKERS = 4  # threads
+_END = ".end"  # marks the id of a run's end, so that who has seen it is told no more
+_LONGEST_ID = 15  # digits
+
+
+class TooMany(ServiceError):
+    """As many watch already as this process can serve."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event; `data` is JSON data."""
+
+    id: int
+    kind: str
+    data: Document
+
+    def encoded(self, *, scoped: bool) -> bytes:
+        """Write it as text/event-stream has it."""
+        data = redacted(self.data) if scoped else self.data
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+        number = f"{self.id}{_END}" if self.kind == "end" else str(self.id)
+        return f"id: {number}\nevent: {self.kind}\ndata: {text}\n\n".encode(errors="replace")
+
+
+class Stream:
+    """One run's events, as all its watchers see them. Used by the event loop alone."""
+
+    def __init__(self, run_id: int) -> None:
+        self.run_id = run_id
+        self.watchers = 0
+        self.document: Document | None = None
+        self.ended = False
+        self.last_id = 0
+        self.base_id = 0  # all that came after it is in `events`
+        self.events: deque[tuple[Event, dict[bool, bytes]]] = deque()
+        self.wake = asyncio.Event()
+        self.task: asyncio.Task[None] | None = None
+        self._snapshot: tuple[int, dict[bool, bytes]] = (0, {})
+
+    def take(self, document: Document, now: float) -> None:
+        """Turn what was seen into events."""
+        before, self.document = self.document, document
+        self.ended = document["ended_at"] is not None
+        if before is None:
+            self.last_id = self.base_id = int(now * 1000)
+        else:
+            known = {host["name"]: host for host in before["hosts"]}
+            for host in document["hosts"]:
+                if known.get(host["name"]) != host:
+                    self._add("host", host, now)
+            summary, was = _summary(document), _summary(before)
+            if summary != was:
+                self._add("run", summary, now)
+        if self.ended and (before is None or before["ended_at"] is None):
+            said = {key: document[key] for key in ("id", "status", "exit_code", "detail")}
+            self._add("end", said, now)
+        self.notify()
+
+    def _add(self, kind: str, data: Document, now: float) -> None:
+        self.last_id = max(self.last_id + 1, int(now * 1000))
+        self.events.append((Event(self.last_id, kind, data), {}))
+        while len(self.events) > max(_MAX_EVENTS, 3 * len((self.document or {})["hosts"])):
+            self.base_id = self.events.popleft()[0].id
+
+    def notify(self) -> None:
+        """Wake all watchers."""
+        self.wake.set()
+        self.wake = asyncio.Event()
+
+    def place(self, last_id: int | None) -> int | None:
+        """Find where a watcher goes on; None: with a snapshot."""
+        if last_id is None:
+            return None
+        if any(event.id == last_id for event, _ in self.events):
+            return last_id
+        cursor = min(last_id, self.last_id) - _MARGIN_MS
+        return cursor if cursor >= self.base_id else None
+
+    def after(self, cursor: int, *, scoped: bool) -> list[tuple[int, bytes]] | None:
+        """Return the events behind a cursor; None: some of them are gone."""
+        if cursor < self.base_id:
+            return None
+        found = []
+        for event, encoded in reversed(self.events):
+            if event.id <= cursor:
+                break
+            if scoped not in encoded:
+                encoded[scoped] = event.encoded(scoped=scoped)
+            found.append((event.id, encoded[scoped]))
+        return found[::-1]
+
+    def snapshot(self, *, scoped: bool) -> tuple[int, bytes]:
+        """Return how the run stands, and behind which event; written once for all who ask."""
+        # Before `end`, which is the last event then: who comes late is told of the end, too.
+        at = self.last_id - 1 if self.ended else self.last_id
+        if self._snapshot[0] != at:
+            self._snapshot = (at, {})
+        encoded = self._snapshot[1]
+        if scoped not in encoded:
+            encoded[scoped] = Event(at, "snapshot", self.document or {}).encoded(scoped=scoped)
+        return at, encoded[scoped]
+
+
+class Hub:
+    """All streams of a process."""
+
+    def __init__(self, store: Store, *, most: int = 1000, heartbeat: float = HEARTBEAT) -> None:
+        self._store = store
+        self._most = most
+        self._heartbeat = heartbeat
+        self._streams: dict[int, Stream] = {}
+        self._threads = ThreadPoolExecutor(_LOOKERS, thread_name_prefix="events")
+        self._closing = False
+        self.watchers = 0
+
+    def check_room(self) -> None:
+        """See that one more may watch.
+
+        Raises:
+            TooMany: as many watch as this process can serve.
+        """
+        if self.watchers >= self._most or self._closing:
+            raise TooMany(f"{self.watchers} watch already; try again, or watch with `winch watch`")
+
+    async def watch(
+        self,
+        run_id: int,
+        *,
+        last_id: int | None = None,
+        scoped: bool = False,
+        still_allowed: Callable[[], bool] = lambda: True,
+    ) -> AsyncIterator[bytes]:
+        """Yield a run's events as text/event-stream, until it has ended or nobody listens.
+
+        `still_allowed` is asked at every heartbeat, in a thread: a token may be revoked.
+        """
+        self.watchers += 1
+        stream = self._streams.get(run_id)
+        if stream is None or stream.ended:  # it may have begun again: a retry
+            stream = self._streams[run_id] = Stream(run_id)
+        stream.watchers += 1
+        try:
+            await self._begin(stream)
+            async for chunk in self._follow(stream, last_id, scoped, still_allowed):
+                yield chunk
+        finally:
+            self.watchers -= 1
+            stream.watchers -= 1
+            if stream.watchers == 0:
+                if stream.task is not None:
+                    stream.task.cancel()
+                if self._streams.get(run_id) is stream:
+                    del self._streams[run_id]
+
+    async def _begin(self, stream: Stream) -> None:
+        if stream.task is None:
+            stream.task = asyncio.create_task(self._look_again_and_again(stream))
+        while stream.document is None and not stream.task.done():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stream.wake.wait(), 1.0)
+
+    async def _follow(
+        self,
+        stream: Stream,
+        last_id: int | None,
+        scoped: bool,
+        still_allowed: Callable[[], bool],
+    ) -> AsyncIterator[bytes]:
+        yield f"retry: {RETRY_MS}\n\n".encode()
+        cursor = stream.place(last_id)
+        loop = asyncio.get_running_loop()
+        checked = loop.time()
+        while not self._closing and stream.document is not None:
+            wake = stream.wake
+            behind = None if cursor is None else stream.after(cursor, scoped=scoped)
+            if behind is None:
+                cursor, chunk = stream.snapshot(scoped=scoped)
+                yield chunk
+                continue
+            if behind:
+                cursor = behind[-1][0]
+                yield b"".join(chunk for _, chunk in behind)
+                continue
+            if stream.ended or stream.task is None or stream.task.done():
+                return
+            try:
+                await asyncio.wait_for(wake.wait(), self._heartbeat)
+            except TimeoutError:
+                yield b": still here\n\n"
+            if loop.time() - checked >= self._heartbeat:
+                checked = loop.time()
+                if not await loop.run_in_executor(self._threads, still_allowed):
+                    return
+
+    async def _look_again_and_again(self, stream: Stream) -> None:
+        loop = asyncio.get_running_loop()
+        seen: object = None
+        while not self._closing:
+            wait = POLL
+            try:
+                seen, document, now = await loop.run_in_executor(
+                    self._threads, look, self._store, stream.run_id, seen
+                )
+                if document is not None:
+                    stream.take(document, now)
+                if stream.ended:
+                    return
+                if stream.document is not None and len(stream.document["hosts"]) > _MANY:
+                    wait = POLL_MANY
+            except UsageError:
+                return  # the run is gone
+            except ServiceError as error:
+                log.warning("the events of run %s: %s", stream.run_id, error)
+                wait = _AWAY
+            except Exception:
+                log.exception("the events of run %s broke; they are looked at again", stream.run_id)
+                wait = _AWAY
+            await asyncio.sleep(wait)
+
+    def close(self) -> None:
+        """Let all watchers go: they come again, perhaps to another process."""
+        self._closing = True
+        for stream in self._streams.values():
+            stream.notify()
+
+    def shut_down(self) -> None:
+        """Give the threads back."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def look(store: Store, run_id: int, seen: object) -> tuple[object, Document | None, float]:
+    """Read a run if it is not as it was `seen`. Returns what is seen, the document, and when."""
+    now = store.now()
+    state = _state(store, run_id)
+    if state == seen:
+        return seen, None, now
+    return state, run_document(store, run_id), now
+
+
+def _state(store: Store, run_id: int) -> object:
+    """Everything of a run that may change, as cheaply as it can be read."""
+    with store.read() as session:
+        ask = session.connection().execute
+        run = ask(
+            select(
+                col(Run.status),
+                col(Run.paused),
+                col(Run.needs_approval),
+                col(Run.detail),
+                col(Run.ended_at),
+            ).where(col(Run.id) == run_id)
+        ).first()
+        lanes = ask(
+            select(
+                col(Lane.id),
+                col(Lane.status),
+                col(Lane.waiting_for),
+                col(Lane.detail),
+                col(Lane.outcome),
+            )
+            .where(col(Lane.run_id) == run_id)
+            .order_by(col(Lane.id))
+        )
+        steps = ask(
+            select(
+                col(Step.id),
+                col(Step.status),
+                col(Step.attempts),
+                col(Step.started_at),
+                col(Step.ended_at),
+                col(Step.detail),
+            )
+            .where(col(Step.run_id) == run_id)
+            .order_by(col(Step.id))
+        )
+        return (run, tuple(lanes), tuple(steps))
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a watcher has seen, as it says in Last-Event-ID."""
+
+    id: int
+    was_end: bool = False
+
+    @classmethod
+    def parse(cls, text: str | None) -> Place | None:
+        """Read a Last-Event-ID; one that is not ours is none."""
+        digits = (text or "").removesuffix(_END)
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= _LONGEST_ID):
+            return None
+        return cls(int(digits), digits != text)
+
+    def is_last_of(self, run: Run) -> bool:
+        """Whether there is nothing to come for who has seen this."""
+        ended = run.ended_at if run.status not in ACTIVE else None
+        return self.was_end and ended is not None and self.id >= int(ended * 1000)
+
+
+def _summary(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key != "hosts"}

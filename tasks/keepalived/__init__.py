@@ -1,0 +1,1 @@
+"""keepalived: VRRP pairs. Who holds which address, and how it is handed over."""
