@@ -37,13 +37,16 @@ STEPS = [
 RELOADS = {"bookworm": 30, "trixie": 8}
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module")
 def site(request: pytest.FixtureRequest) -> Iterator[Farm]:
-    """One balancer (2.6, 3.0) before three servers."""
+    """One balancer (2.6; on trixie 3.0) before three servers."""
     needs_nspawn()
     needs_program("ab")
-    with Lab(request.param) as lab:
+    with Lab(getattr(request, "param", "bookworm")) as lab:
         yield build_farm(lab, balancers=1, servers=3, limit_rate="400k")
+
+
+on_both = pytest.mark.parametrize("site", ["bookworm", "trixie"], indirect=True)
 
 
 @pytest.fixture
@@ -88,6 +91,7 @@ def worker(balancer: LabHost) -> str:
     return match[1] if match else ""
 
 
+@on_both
 def test_reloads_without_end_lose_no_request_and_a_drained_server_gets_none(
     farm: Farm, stack: Stack
 ) -> None:
@@ -106,6 +110,7 @@ def test_reloads_without_end_lose_no_request_and_a_drained_server_gets_none(
             plan = plan_job(load_fleet(fleet), "haproxy.reload", "lb1", [], Options())
             document = stack.ended(stack.run(plan), seconds=60)
             assert document["status"] == "succeeded", document
+    assert load.result.complete > 1000
     assert load.result.lost == 0, load.result
     assert requests_of(out) == asked
     assert farm.settings() == before
@@ -162,6 +167,7 @@ def test_what_cannot_be_read_or_bound_changes_nothing(
     assert worker(balancer) == serving
 
 
+@on_both
 def test_a_reload_that_fails_brings_the_old_file_back_and_the_drain_holds(
     farm: Farm, stack: Stack, tmp_path: Path
 ) -> None:

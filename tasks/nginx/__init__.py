@@ -1,0 +1,1 @@
+"""nginx: its binary upgraded in place, and brought back from anywhere."""
