@@ -24,6 +24,7 @@ from tasks.haproxy.errors import (
 )
 from tasks.haproxy.facts import State
 from worker.errors import CommandFailed, Failed, StepError
+from worker.guard import file_name
 from worker.remote import Command, Host, Result
 
 REPLY_TIMEOUT_SECONDS = 15.0
@@ -31,6 +32,7 @@ REREAD_PAUSES_SECONDS = (0.05, 0.2)
 MOST_CHARACTERS = 8_000  # of one line of commands; HAProxy's buffer is 16 kB by default
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 _KILLED_BY_TIMEOUT = 124
+_RELOADED = "another run reloads this HAProxy"
 
 
 @cache
@@ -43,14 +45,29 @@ class Talk(Command):
     """Commands for a Runtime API socket; recorded as a person would type them."""
 
     def __str__(self) -> str:
-        return f"echo '{(self.stdin or '').strip()}' | socat - {self.argv[-1]}"
+        return f"echo '{(self.stdin or '').strip()}' | socat - {self.argv[5]}"
 
 
-def talk(socket: str, commands: Sequence[str]) -> Talk:
-    """Make the one remote command that sends `commands` over one connection."""
+def talk(socket: str, commands: Sequence[str], *, lease: str | None = None) -> Talk:
+    """Make the one remote command that sends `commands` over one connection.
+
+    `lease`: the balancer's; whoever reloads it holds its lock on the host, and the commands wait
+    until that is done.
+    """
+    words = ["sh", "-c", _script(), "sh", socket, socat_address(socket)]
+    words += [file_name(lease)] if lease is not None else []
+    return Talk(tuple(words), stdin="; ".join(commands) + "\n")
+
+
+def talk_script() -> str:
+    """The shell script that sends its standard input to a socket; see `talk.sh`."""
+    return _script()
+
+
+def socat_address(socket: str) -> str:
+    """How socat calls a socket."""
     escaped = socket.replace(":", r"\:")
-    address = f"UNIX-CONNECT:{escaped}" if socket.startswith("/") else f"TCP:{socket}"
-    return Talk(("sh", "-c", _script(), "sh", socket, address), stdin="; ".join(commands) + "\n")
+    return f"UNIX-CONNECT:{escaped}" if socket.startswith("/") else f"TCP:{socket}"
 
 
 def name(word: str) -> str:
@@ -105,11 +122,17 @@ def split_replies(text: str) -> list[str]:
 
 
 class Runtime:
-    """One socket on one balancer."""
+    """One socket on one balancer.
 
-    def __init__(self, host: Host, socket: str) -> None:
+    Commands that change something share the lock of the balancer's lease: none comes between the
+    moment when a reload reads the states and the one when the new worker has them. `exclusive`: for
+    a run that holds that lease, and with it the lock, itself.
+    """
+
+    def __init__(self, host: Host, socket: str, *, exclusive: bool = False) -> None:
         self.host = host
         self.socket = socket
+        self._lease = None if exclusive else f"balancer:{host.name}"
 
     @property
     def where(self) -> str:
@@ -164,7 +187,7 @@ class Runtime:
                 )
 
     def _send(self, commands: Sequence[str], *, acting: bool) -> str:
-        command = talk(self.socket, commands)
+        command = talk(self.socket, commands, lease=self._lease if acting else None)
         call = self.host.act if acting else self.host.read
         try:
             result = call(command, timeout=REPLY_TIMEOUT_SECONDS, check=False)
@@ -188,6 +211,8 @@ class Runtime:
                 f"{self.where}: may not open the socket: give the SSH user its group, or set "
                 "`ssh.become: sudo` for this host"
             )
+        if said.startswith(_RELOADED):
+            return HaproxyDown(f"{self.where}: {said}; nothing was sent", slow=True)
         if "no socat, nc, python3 or perl" in said:
             return NoSocketClient(f"{self.where}: {said} on the balancer: install socat there")
         if result.exit_code == _KILLED_BY_TIMEOUT or result.ok or _is_dead(said):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, StringConstraints
 
@@ -81,3 +81,72 @@ class Enable(Params):
     weights: list[Percent] = [100]
     stable: float = Field(default=3.0, ge=0)
     timeout: float = Field(default=60.0, gt=0)
+
+
+# A path on the balancer that can stand in a line of HAProxy's configuration without quotes.
+ConfigPath = Annotated[str, StringConstraints(pattern=r"\A/[A-Za-z0-9_./@%+,:=-]+\z")]
+
+
+class Instance(Params):
+    """One HAProxy as a process: what the steps of a reload work on.
+
+    `config`: the files and directories that the fleet file names. `replaces`: the file that the
+    candidate takes the place of; None: the first of `config`.
+    """
+
+    balancer: Balancer
+    unit: str = "haproxy.service"
+    config: list[ConfigPath] = ["/etc/haproxy/haproxy.cfg"]
+    replaces: ConfigPath | None = None
+
+    @property
+    def target(self) -> str:
+        """The file that a candidate takes the place of."""
+        return self.replaces if self.replaces is not None else self.config[0]
+
+
+OfInstance = TypeVar("OfInstance", bound=Instance)
+
+
+class ReloadPreflight(Instance):
+    """`haproxy.preflight`: this HAProxy can be reloaded, and what it reads is where it should be.
+
+    `candidate`: a new file is going to be installed, of so many bytes. `mends`: put back what a
+    reload that was killed has left; only for a run that holds the balancer's lease.
+    """
+
+    candidate: int | None = None
+    mends: bool = True
+
+
+class SaveState(Params):
+    """`haproxy.save_state`: remember admin states and weights that were set at run time."""
+
+    balancer: Balancer
+
+
+class InstallConfig(Instance):
+    """`haproxy.install_config`: check the configuration and put the candidate in place.
+
+    `content`: the candidate, base64; None: what is on the disk is only checked.
+    """
+
+    content: str | None = None
+
+
+class Reload(Instance):
+    """`haproxy.reload`: a new worker that reads the configuration anew and keeps servers' states.
+
+    `timeout`: seconds for the new worker to be there. `back`: as a step of the way back.
+    """
+
+    timeout: float = Field(default=30.0, gt=0)
+    back: bool = False
+
+
+class RestoreState(Params):
+    """`haproxy.restore_state`: see that servers stand as saved; `watch`: seconds that old workers
+    get to leave before they are reported."""
+
+    balancer: Balancer
+    watch: float = Field(default=2.0, ge=0)

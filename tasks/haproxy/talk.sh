@@ -1,7 +1,19 @@
 # Send standard input to a Runtime API socket and print the reply.
-# $1: path of a unix socket, or HOST:PORT; $2: the same as an address of socat's.
+# $1: path of a unix socket, or HOST:PORT; $2: the same as an address of socat's; $3: the file of the
+# balancer's lease, if the input changes something.
 LC_ALL=C
 export LC_ALL
+if [ -n "${3-}" ]; then
+    # Whoever reloads this HAProxy holds the lease's lock (worker/guard.sh) from reading the states
+    # until the new worker has them: what is said meanwhile would be lost. Others share the lock.
+    if [ -O /run/winch ]; then lock=/run/winch; else lock=/tmp/winch-$(id -u); fi
+    if [ -d "$lock" ] && command -v flock >/dev/null 2>&1 && exec 8>>"$lock/$3.lease"; then
+        flock -n -s 8 || timeout -k 1 12 flock -s 8 || {
+            echo "another run reloads this HAProxy, and has not ended after 12 s" >&2
+            exit 1
+        }
+    fi
+fi
 command -v socat >/dev/null 2>&1 && exec socat -t 10 - "$2"
 host=${1%:*} port=${1##*:}
 host=${host#\[} host=${host%\]}

@@ -48,6 +48,7 @@ class App:
     def __init__(self) -> None:
         self.address = new_address()
         self.release = threading.Event()
+        self.requests = 0  # that came in; counted by one thread a connection: good enough for none
         self._listener: socket.socket | None = None
         self.start()
 
@@ -80,6 +81,7 @@ class App:
                 data += part
                 while b"\r\n\r\n" in data:
                     request, _, data = data.partition(b"\r\n\r\n")
+                    self.requests += 1
                     if request.startswith(b"GET /slow"):
                         self.release.wait(60)
                     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
@@ -88,8 +90,16 @@ class App:
 class Haproxy:
     """HAProxy as an ordinary process with a master's socket; reload by USR2."""
 
-    def __init__(self, backends: str, *, level: str = "admin", sockets: int = 1) -> None:
-        self.program = needs_program("haproxy")
+    def __init__(
+        self,
+        backends: str,
+        *,
+        level: str = "admin",
+        sockets: int = 1,
+        program: str | None = None,
+        fragments: Mapping[str, str] | None = None,
+    ) -> None:
+        self.program = program or needs_program("haproxy")
         needs_program("socat")
         self.directory = Path(tempfile.mkdtemp(prefix="winch-hap-"))
         self.address = new_address()
@@ -104,9 +114,16 @@ class Haproxy:
             f"  timeout server 60s\n  default-server inter 50ms\n{backends}\n"
             f"frontend entry\n  bind {self.address}:{PORT}\n  default_backend web_servers\n"
         )
+        more: list[str] = []
+        if fragments is not None:
+            self.fragments = self.directory / "conf.d"
+            self.fragments.mkdir()
+            for name, text in fragments.items():
+                (self.fragments / name).write_text(text)
+            more = ["-f", str(self.fragments)]
         log = (self.directory / "log").open("wb")
         self.process = subprocess.Popen(
-            [self.program, "-W", "-S", self.master_socket, "-f", str(self.config)],
+            [self.program, "-W", "-S", self.master_socket, "-f", str(self.config), *more],
             stdout=log,
             stderr=log,
         )

@@ -209,3 +209,11 @@ def test_every_process_of_a_balancer_is_told(site: Site, context: LocalContext) 
         assert [site.haproxy.status("web1"), other.status("web1")] == ["MAINT", "MAINT"]
         finish(enable, context.then(), site.enable(balancers=[both], targets=targets))
         assert [site.haproxy.status("web1"), other.status("web1")] == ["UP", "UP"]
+
+
+def test_a_drain_that_was_lost_before_is_told(site: Site, context: LocalContext) -> None:
+    finish(drain, context, site.drain())
+    site.haproxy.reload()  # by somebody else, while the server was being redeployed, say
+    eventually(lambda: site.haproxy.status("web1") == "UP", "the new worker answers")
+    done = finish(enable, context.then(), site.enable())
+    assert done.detail.endswith("it had been ready again on lb1 before (was HAProxy reloaded?)")
