@@ -26,6 +26,7 @@ from workflows.model import Fleet
 from workflows.nginx_drain import Draining, draining
 from workflows.nginx_options import Source
 from workflows.options import Options
+from workflows.pair_steps import guard_steps
 from workflows.problems import problems_of
 
 
@@ -69,6 +70,7 @@ def upgrade_lane(
     to = source.version or options.nginx.package or "the new version"
     then = ", then wait for approval" if confirm == "manual" else ""
     steps = [
+        *guard_steps(fleet, host),
         StepSpec.of(
             "nginx.preflight",
             Preflight(instance=instance, new=new, force=wishes.force),

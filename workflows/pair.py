@@ -28,6 +28,7 @@ from workflows.pair_steps import (
 from workflows.pool import check_used
 from workflows.problems import nearest
 from workflows.references import GATE
+from workflows.reload import balancer_leases, haproxy_state_steps
 from workflows.sections import Pair
 from workflows.templates import variables_in
 from workflows.values import count_of, shown
@@ -217,7 +218,9 @@ def _upgrade_lane(fleet: Fleet, name: str, host: str, options: Options) -> LaneS
         raise UsageError(f"pair {name} has no redeploy")
     deploy = redeploy_params(fleet, (*at, "redeploy"), pair.redeploy, values)
     away, rejoin = yield_step(fleet, name, host), rejoin_step(fleet, name, host)
-    steps = [preflight_step(fleet, name, [host]), away, redeploy_step(deploy)]
+    # Whatever is redeployed may restart HAProxy, which forgets what was drained.
+    save, restore = haproxy_state_steps(fleet, host)
+    steps = [preflight_step(fleet, name, [host]), away, *save, redeploy_step(deploy), *restore]
     if pair.verify:
         steps.append(verify_step(verify_params(fleet, (*at, "verify"), pair.verify, values)))
     steps.append(rejoin)
@@ -225,23 +228,30 @@ def _upgrade_lane(fleet: Fleet, name: str, host: str, options: Options) -> LaneS
     back = [
         BackStep(step=away, undoes=["vrrp.rejoin"]),
         BackStep(step=restore_step(deploy), undoes=["deploy.redeploy"]),
+        *(BackStep(step=step, undoes=["deploy.redeploy"]) for step in restore),
     ]
     old = lasting(pair.verify)
     if old:
         verify = verify_step(verify_params(fleet, (*at, "verify"), old, values))
         back.append(BackStep(step=verify, undoes=["deploy.redeploy"]))
     back.append(BackStep(step=rejoin, undoes=["vrrp.yield", "vrrp.rejoin"]))
-    return _lane(fleet, host, steps, back)
+    return _lane(fleet, host, steps, back, balancer_leases(fleet, host))
 
 
-def _lane(fleet: Fleet, host: str, steps: list[StepSpec], back: list[BackStep]) -> LaneSpec:
+def _lane(
+    fleet: Fleet,
+    host: str,
+    steps: list[StepSpec],
+    back: list[BackStep],
+    leases: Sequence[str] = (),
+) -> LaneSpec:
     """Make a member's lane. Its pairs' leases hold on the other members too."""
     pairs = fleet.pairs_of(host)
     partners = (member for pair in pairs for member in fleet.pairs[pair].members)
     return LaneSpec(
         host=host,
         site=fleet.hosts[host].site,
-        leases=[f"host:{host}", *(f"pair:{pair}" for pair in pairs)],
+        leases=[f"host:{host}", *(f"pair:{pair}" for pair in pairs), *leases],
         touches=[*dict.fromkeys([host, *partners])],
         steps=steps,
         back=back,

@@ -41,7 +41,7 @@ class _In(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-class _Out(BaseModel):
+class Out(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
@@ -142,7 +142,7 @@ class Why(_In):
     reason: Annotated[str, StringConstraints(pattern=_PRINTABLE, min_length=1, max_length=500)]
 
 
-class StepOut(_Out):
+class StepOut(Out):
     """One step on one host."""
 
     name: str
@@ -157,7 +157,7 @@ class StepOut(_Out):
     """The Celery task that ran it last, as Flower knows it."""
 
 
-class HostOut(_Out):
+class HostOut(Out):
     """One host's way through a run."""
 
     name: str
@@ -169,14 +169,14 @@ class HostOut(_Out):
     steps: list[StepOut]
 
 
-class Progress(_Out):
+class Progress(Out):
     """Steps done, of all."""
 
     done: int
     total: int
 
 
-class ApprovalOut(_Out):
+class ApprovalOut(Out):
     """The approval that a run takes before it begins."""
 
     needed: bool
@@ -187,7 +187,7 @@ class ApprovalOut(_Out):
     approved_by: str | None
 
 
-class RunSummary(_Out):
+class RunSummary(Out):
     """A run without its hosts."""
 
     id: int
@@ -255,7 +255,7 @@ class RunOut(RunSummary):
     hosts: list[HostOut]
 
 
-class RunPage(_Out):
+class RunPage(Out):
     """Some runs, newest first."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"runs": [_RUN], "next": "11"}]})
@@ -265,7 +265,7 @@ class RunPage(_Out):
     """The `cursor` of the page behind; null at the end. A page may hold fewer than `limit`."""
 
 
-class Steered(_Out):
+class Steered(Out):
     """What was done to a run."""
 
     model_config = ConfigDict(
@@ -280,7 +280,7 @@ class Steered(_Out):
     run: RunOut
 
 
-class CommandOut(_Out):
+class CommandOut(Out):
     """One remote command and what it said."""
 
     id: int
@@ -298,7 +298,7 @@ class CommandOut(_Out):
     times: int
 
 
-class LogPage(_Out):
+class LogPage(Out):
     """Remote commands of a run, in their order."""
 
     commands: list[CommandOut]
@@ -306,57 +306,7 @@ class LogPage(_Out):
     """The `cursor` of what comes behind; null when there is no more now."""
 
 
-class LeaseOut(_Out):
-    """Who holds a lease."""
-
-    name: str
-    number: int
-    run: int
-    job: str
-    target: str
-    run_status: str
-    host: str | None
-    requested_by: str
-    since: str | None
-
-
-class LeasesOut(_Out):
-    """The leases that are held."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "leases": [
-                        {
-                            "name": "host:web1",
-                            "number": 1795255260123,
-                            "run": 12,
-                            "job": "roll",
-                            "target": "web",
-                            "run_status": "running",
-                            "host": "web1",
-                            "requested_by": "http:deploy",
-                            "since": "2026-11-21T10:00:01Z",
-                        }
-                    ]
-                }
-            ]
-        }
-    )
-
-    leases: list[LeaseOut]
-
-
-class Broken(_Out):
-    """A lease that was taken away."""
-
-    name: str
-    run: int | None
-    """The run that had it."""
-
-
-class Problem(_Out):
+class Problem(Out):
     """Why a request failed (RFC 9457)."""
 
     model_config = ConfigDict(
@@ -380,110 +330,3 @@ class Problem(_Out):
     exit_code: int | None = None
     """What the command line would have returned."""
     errors: list[dict[str, str]] | None = None
-
-
-class LastRun(_Out):
-    """What was done to a host last."""
-
-    run: int
-    job: str
-    target: str
-    status: HostStatus
-    vars: dict[str, str]
-    ended_at: str | None
-
-
-class FleetHost(_Out):
-    """A machine."""
-
-    name: str
-    address: str
-    site: str | None
-    pools: list[str]
-    pairs: list[str]
-    nginx: list[str]
-    balancer: bool
-    last: LastRun | None
-
-
-class FleetPool(_Out):
-    """Servers behind HAProxy."""
-
-    name: str
-    balancers: list[str]
-    backends: list[str]
-    servers: list[str]
-    redeploy: str | None
-    """How a server gets its new version."""
-
-
-class FleetPair(_Out):
-    """Two hosts that hold addresses by VRRP."""
-
-    name: str
-    members: list[str]
-    addresses: list[str]
-
-
-class FleetNginx(_Out):
-    """nginx instances whose binary is upgraded in place."""
-
-    name: str
-    hosts: list[str]
-
-
-class FleetOut(_Out):
-    """The fleet, as far as the asker may see it."""
-
-    hosts: list[FleetHost]
-    balancers: list[str]
-    pools: list[FleetPool]
-    pairs: list[FleetPair]
-    nginx: list[FleetNginx]
-
-
-class AuditLine(_Out):
-    """Who asked for what, and what came of it."""
-
-    id: int
-    at: str
-    actor: str
-    action: str
-    target: str
-    run: int | None
-    outcome: str
-    detail: str | None
-    hash: str
-
-
-class AuditPage(_Out):
-    """Lines of the audit, newest first."""
-
-    lines: list[AuditLine]
-    next: str | None
-
-
-class Health(_Out):
-    """How the parts of Winch are."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "status": "ok",
-                    "redis": "ok",
-                    "database": "ok",
-                    "workers": 2,
-                    "steward_age_seconds": 0.4,
-                }
-            ]
-        }
-    )
-
-    status: Literal["ok", "degraded", "failed"]
-    """degraded: runs are taken, but nobody works on them now."""
-    redis: Literal["ok", "failed"]
-    database: Literal["ok", "failed"]
-    workers: int | None
-    steward_age_seconds: float | None
-    """Since the steward showed that it lives; null: there has never been one."""

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from chatops.api.answers import RunId, answers
 from chatops.api.context import May, Parts, recognise
 from chatops.authorise import Principal, allow
-from chatops.events import Place
+from chatops.stream import Place
 
 router = APIRouter(tags=["runs"])
 

@@ -53,8 +53,9 @@ def with_before(script: str, before: str | None) -> Command:
 
 # "$1": a name for the mark, "$2": the user's text. The directory is the guard's (worker/guard.sh).
 _ONCE = """
-dir=${WINCH_RUN_DIR:-}
-if [ -n "$dir" ]; then :; elif [ "$(id -u)" = 0 ]; then dir=/run/winch; else dir=/tmp/winch-$(id -u); fi
+if [ -n "${WINCH_RUN_DIR:-}" ]; then dir=$WINCH_RUN_DIR
+elif [ "$(id -u)" = 0 ]; then dir=/run/winch
+else dir=/tmp/winch-$(id -u); fi
 [ -d "$dir" ] || mkdir -m 0700 "$dir"
 [ -O "$dir" ] || { echo "$dir is not ours: remove it" >&2; exit 112; }
 mark=$dir/$1.done

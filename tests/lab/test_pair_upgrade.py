@@ -14,7 +14,15 @@ from tests.lab.waiting import wait_for
 
 pytestmark = pytest.mark.lab
 
-STEPS = ["vrrp.preflight", "vrrp.yield", "deploy.redeploy", "probe.verify", "vrrp.rejoin"]
+STEPS = [
+    "vrrp.preflight",
+    "vrrp.yield",
+    "haproxy.save_state",
+    "deploy.redeploy",
+    "haproxy.restore_state",
+    "probe.verify",
+    "vrrp.rejoin",
+]
 
 
 @pytest.mark.parametrize(

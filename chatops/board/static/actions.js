@@ -49,7 +49,7 @@ export function whyNotApprove(run, session) {
   return null;
 }
 
-/** A button that asks before it acts. `after(answer)` gets what the server says. */
+/** A button that asks before it acts; `after()` is called when the server has answered. */
 export function button(action, run, host, after) {
   const words = WORDS[action];
   const label = host === null ? words.label : `${words.label} ${host.name}`;
@@ -75,10 +75,10 @@ async function ask(action, run, host, after) {
     const answer = await post(`/runs/${run.id}/${action}`, body);
     const hosts = answer.hosts.length > 3 ? count(answer.hosts.length, "host") : answer.hosts.join(", ");
     toast(`${words.label}: done${hosts ? ` (${hosts})` : ""}.`, "good");
-    after(answer.run);
+    after();
   } catch (problem) {
     toast(problem.message, "bad");
     announce(problem.message);
-    after(null);
+    after();
   }
 }

@@ -6,7 +6,7 @@ import { ACTIVE, STATUS, duration, moment } from "./format.js";
 import { Logs } from "./logs.js";
 
 export class Drawer {
-  /** `view` has run, host(name), session, after(run), and back(): where the focus returns to. */
+  /** `view` has run, host(name), session, after(), and back(): where the focus returns to. */
   constructor(view) {
     this.view = view;
     this.head = h("div", {});

@@ -5,7 +5,7 @@ import { session } from "./api.js";
 const AGAIN = 3000; // milliseconds until a stream that was refused is asked for again
 
 /**
- * Watch a run. `told` has onSnapshot(run), onHosts([host]), onRun(summary), onEnd(), onState(live).
+ * Watch a run. `told` has onSnapshot(run), onHost(host), onRun(summary), onEnd(), onState(live).
  * A page that nobody sees does not watch: browsers give one server few connections.
  */
 export class Watch {
@@ -14,6 +14,7 @@ export class Watch {
     this.told = told;
     this.source = null;
     this.ended = false;
+    this.streams = 0; // that were begun
     this.timer = null;
     this.onVisible = () => (document.hidden ? this.pause() : this.start());
     document.addEventListener("visibilitychange", this.onVisible);
@@ -25,6 +26,7 @@ export class Watch {
     clearTimeout(this.timer);
     const source = new EventSource(`/api/v1/runs/${this.id}/events`);
     this.source = source;
+    this.streams += 1;
     const on = (name, act) =>
       source.addEventListener(name, (event) => {
         this.told.onState(true);

@@ -32,7 +32,7 @@ export class RunView {
     this.overview = h("div", { class: "overview", hidden: true, onclick: (event) => this.jump(event) });
     this.empty = h("p", { class: "empty", hidden: true }, "No host is like that.");
     this.drawer = new Drawer(this);
-    this.after = (run) => (run ? this.reopen(run) : this.refresh());
+    this.after = () => this.goOn();
     this.element = h(
       "div",
       { class: "view" },
@@ -76,23 +76,26 @@ export class RunView {
     say(shown, yes ? "The connection is lost; what you see may be old. Trying again …" : "");
   }
 
+  /** Look at a run that has ended. What comes late must not hide what the stream has said since. */
   async refresh() {
+    const { streams } = this.watch;
     try {
-      this.take(await get(`/runs/${this.id}`));
+      const run = await get(`/runs/${this.id}`);
+      if (this.watch.ended && this.watch.streams === streams) this.take(run);
     } catch {
-      // What is shown stays; the stream says when the server is back.
+      // What is shown stays; the next look comes.
     }
   }
 
   async lookAgain() {
     if (document.hidden || !this.watch?.ended) return;
     await this.refresh();
-    if (ACTIVE.has(this.run.status)) this.watch.again();
+    if (ACTIVE.has(this.run.status)) this.goOn();
   }
 
-  reopen(run) {
-    this.take(run);
-    if (this.watch.ended && ACTIVE.has(run.status)) this.watch.again();
+  /** A run that had ended goes on, or may do. A live stream says by itself what has changed. */
+  goOn() {
+    if (this.watch.ended) this.watch.again();
   }
 
   host(name) {

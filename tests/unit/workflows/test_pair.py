@@ -74,9 +74,9 @@ def test_an_upgrade_takes_the_member_that_is_home_to_less_first(fleet: Fleet) ->
     gate, lb2, lb1 = plan.lanes
     assert gate.gate
     assert gate.steps[0].params["members"] == ["lb2", "lb1"]
-    assert lb2.leases == ["host:lb2", "pair:edge"]
+    assert lb2.leases == ["host:lb2", "pair:edge", "balancer:lb2"]
     assert lb2.touches == ["lb2", "lb1"]
-    assert lb1.leases == ["host:lb1", "pair:edge", "pair:plain"]
+    assert lb1.leases == ["host:lb1", "pair:edge", "pair:plain", "balancer:lb1"]
     assert lb1.touches == ["lb1", "lb2", "web1"]
     assert [(b.step.name, b.undoes) for b in lb1.back] == [
         ("vrrp.yield", ["vrrp.rejoin"]),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatops.api.limits import Buckets
-from chatops.events import Place, Stream
 from chatops.redact import redacted
+from chatops.stream import Place, Stream
 
 
 def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
