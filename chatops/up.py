@@ -246,6 +246,7 @@ def parts_of(settings: Settings, redis: EmbeddedRedis | None) -> list[Part]:
     parts = [
         Part("worker", winch_command("worker")),
         Part("flower", winch_command("flower")),
+        Part("web", winch_command("web")),
     ]
     if redis is not None:
         parts.insert(0, Part("redis", redis.command(), redis.prepare, redis.wait_ready))
@@ -266,7 +267,8 @@ def run_up(settings: Settings, *, say: Say | None = None) -> int:
     before = {number: signal.signal(number, supervisor.ask_to_stop) for number in numbers}
     try:
         supervisor.start()
-        tell(f"Winch is up. Flower: {flower_url(settings)} · Ctrl-C stops everything")
+        web = f"http://{settings.web_address}:{settings.web_port}/"
+        tell(f"Winch is up. Web: {web} · Flower: {flower_url(settings)} · Ctrl-C stops everything")
         return supervisor.run()
     finally:
         for number, handler in before.items():

@@ -45,6 +45,7 @@ def winch_environment(layout: Layout, flower_port: int) -> dict[str, str]:
         "WINCH_STATE_DIR": str(layout.state),
         "WINCH_FLEET": str(layout.fleet),
         "WINCH_FLOWER_PORT": str(flower_port),
+        "WINCH_WEB_PORT": str(free_port("127.0.0.1")),
     }
 
 
