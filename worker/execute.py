@@ -54,6 +54,10 @@ class Executor:
             end = self._run_step(context)
         finally:
             self._node.leave(context)
+        if isinstance(end, Superseded) and claims.still_held(store, claim):
+            # Not another claim of ours, then: its lease was broken, or another installation of
+            # Winch works on this host.
+            end = Failed(f"{end.message}; see `winch leases` and `winch audit` for who has it now")
         following = None
         if not isinstance(end, Superseded):
             following = self._finish(claim, context, end)

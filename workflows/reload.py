@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
@@ -99,7 +99,10 @@ def _choose(fleet: Fleet, target: str, options: Options) -> list[str]:
 
 def _lane(fleet: Fleet, name: str, options: Options, content: bytes | None) -> LaneSpec:
     instance = _instance(fleet, name, options)
-    encoded = None if content is None else base64.b64encode(content).decode()
+    new = {
+        "source": None if content is None else str(options.haproxy.config),
+        "sha256": None if content is None else hashlib.sha256(content).hexdigest(),
+    }
     what = ", ".join(fleet.balancers[name].config)
     steps = [
         *guard_steps(fleet, name),
@@ -107,7 +110,7 @@ def _lane(fleet: Fleet, name: str, options: Options, content: bytes | None) -> L
         _save_step(fleet, name),
         StepSpec.of(
             "haproxy.install_config",
-            _params(haproxy.InstallConfig, name, {**instance, "content": encoded}),
+            _params(haproxy.InstallConfig, name, {**instance, **new}),
             f"check {what}" if content is None else f"install {_target(fleet, name, options)}",
         ),
         StepSpec.of(

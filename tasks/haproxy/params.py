@@ -128,10 +128,12 @@ class SaveState(Params):
 class InstallConfig(Instance):
     """`haproxy.install_config`: check the configuration and put the candidate in place.
 
-    `content`: the candidate, base64; None: what is on the disk is only checked.
+    `source`: the candidate, a file on the worker's machine, and its checksum; None: what is on the
+    disk is only checked. Not its text: that may hold passwords, and parameters are in the database.
     """
 
-    content: str | None = None
+    source: str | None = None
+    sha256: str | None = None
 
 
 class Reload(Instance):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
+from pathlib import Path
 
 from tasks.haproxy.journal import Journal, last_page
 from tasks.haproxy.params import InstallConfig
@@ -56,11 +56,26 @@ def digest(host: Host, path: str) -> str:
     return host.read(scripted(f"sha256sum {path}", _DIGEST, path)).stdout.strip()
 
 
+def candidate_of(source: str) -> bytes:
+    """Read the candidate on the worker's machine.
+
+    Raises:
+        Refused: it is not there.
+    """
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise Refused(
+            f"{source}: the worker cannot read it ({error.strerror}): the file must be on the "
+            "worker's machine, at the same path"
+        ) from None
+
+
 def preview_install(context: Context, params: InstallConfig) -> list[str]:
     """Say what would be put where."""
     running = observe_running(context.on(params.balancer.host), params.balancer)
     lines = [f"haproxy -c -f {' -f '.join(file.path for file in running.files)}"]
-    if params.content is not None:
+    if params.source is not None:
         lines.append(f"mv {params.target}.winch-new {params.target}")
     return lines
 
@@ -91,12 +106,17 @@ class _Install:
         self.path = known.path if known is not None else params.target
 
     def run(self) -> Outcome:
-        if self.params.content is None:
+        if self.params.source is None:
             present = [file.path for file in self.running.files]
             self._check(present, None)
             return Done(f"{len(present)} files are in order; nothing to install", changed=False)
-        content = base64.b64decode(self.params.content)
+        content = candidate_of(self.params.source)
         wanted = hashlib.sha256(content).hexdigest()
+        if self.params.sha256 not in (None, wanted):
+            raise Refused(
+                f"{self.params.source}: expected checksum {self.params.sha256}, found {wanted}: it "
+                "has changed since the reload was asked for; ask again"
+            )
         now = digest(self.host, self.real)
         if now == wanted and self.journal.get("before") is not None:
             return Done(f"{self.real} is the new one already")

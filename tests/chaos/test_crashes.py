@@ -89,10 +89,11 @@ def test_leases_are_in_redis_again_after_it_was_emptied(stack: Stack, work: Work
     until(lambda: stack.step(run, "web1", "test.one")["status"] == "running")
     client = stack.client
     stack.redis.flush()
-    until(lambda: client.get("winch:lease:host:work-web1") == f"run:{run}", what="lease renewed")
+    key = f"winch:lease:{work.lease('web1')}"
+    until(lambda: client.get(key) == f"run:{run}", what="lease renewed")
     hold.unlink()
     stack.ended(run)
-    until(lambda: client.get("winch:lease:host:work-web1") is None, what="lease given back")
+    until(lambda: client.get(key) is None, what="lease given back")
 
 
 @pytest.mark.parametrize("kill", [True, False])

@@ -16,6 +16,10 @@ class Work:
         self.directory = directory
         self.effects = directory / "effects"
 
+    def lease(self, host: str) -> str:
+        """The lease of a host: of this test alone, because all tests share this machine's."""
+        return f"host:{self.directory.parent.name}-{self.directory.name}-{host}"
+
     def flag(self, name: str) -> Path:
         return self.directory / name
 
@@ -48,7 +52,7 @@ class Work:
                 LaneSpec(
                     host=host,
                     site=(sites or {}).get(host),
-                    leases=[f"host:{self.directory.name}-{host}", *(leases or {}).get(host, [])],
+                    leases=[self.lease(host), *(leases or {}).get(host, [])],
                     touches=[host],
                     steps=forward,
                     back=back if way_back else [],

@@ -64,7 +64,7 @@ def test_with_on_failure_stop_the_host_stays_and_retry_goes_on_at_the_failed_ste
     assert (document["status"], document["exit_code"]) == ("failed", 2)
     assert "web1: test.two: failed by the test" in document["detail"]
     assert work.lines() == ["web1.one", "web1.two"]
-    assert [lease["name"] for lease in lease_list(stack.store)] == ["host:work-web1"]
+    assert [lease["name"] for lease in lease_list(stack.store)] == [work.lease("web1")]
     broken.unlink()
     control.retry(stack.engine, run, [], "test")
     document = stack.ended(run)
@@ -262,7 +262,8 @@ def test_a_lease_that_is_not_given_back_in_time_ends_the_run_with_6(
 
 def test_two_hosts_of_one_pair_never_go_together_even_in_one_run(stack: Stack, work: Work) -> None:
     stack.worker()
-    pair = {"web1": ["pair:edge"], "web2": ["pair:edge"]}
+    edge = work.lease("edge").replace("host:", "pair:")
+    pair = {"web1": [edge], "web2": [edge]}
     run = stack.run(
         work.plan(["web1", "web2", "web3"], policy=Policy(max_unavailable=3), leases=pair)
     )

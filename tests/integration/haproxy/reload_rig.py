@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import time
 from collections.abc import Mapping
@@ -120,8 +119,11 @@ class Lane:
         return self._run("haproxy.install_config", install_config, self._install_params())
 
     def _install_params(self) -> InstallConfig:
-        content = None if self.content is None else base64.b64encode(self.content).decode()
-        return InstallConfig(**self.instance, content=content)
+        if self.content is None:
+            return InstallConfig(**self.instance)
+        file = self.haproxy.directory.with_name(f"{self.haproxy.directory.name}.asked")
+        file.write_bytes(self.content)
+        return InstallConfig(**self.instance, source=str(file))
 
     def reload(self, *, back: bool = False, timeout: float = 10.0) -> Done:
         params = Reload(**self.instance, timeout=timeout, back=back)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def test_a_plain_reload_has_its_steps_its_leases_and_no_way_back(tmp_path: Path)
     assert lane.leases == ["balancer:lb1", "host:lb1"]
     assert lane.touches == ["lb1"]
     assert lane.back == []
-    assert InstallConfig.model_validate(lane.steps[2].params).content is None
+    assert InstallConfig.model_validate(lane.steps[2].params).source is None
     assert Plan.model_validate_json(planned.model_dump_json()) == planned
 
 
@@ -60,20 +60,23 @@ def test_several_go_one_after_the_other_behind_a_gate_that_changes_nothing(tmp_p
     assert planned.policy.max_failures == 0
 
 
-def test_a_new_configuration_travels_in_the_plan_and_has_a_way_back(tmp_path: Path) -> None:
+def test_a_new_configuration_is_named_with_its_checksum_and_has_a_way_back(tmp_path: Path) -> None:
     file = tmp_path / "new.cfg"
     file.write_text("global\n")
     chosen = HaproxyOptions.parse(config=str(file), replaces="/etc/haproxy/conf.d/x.cfg")
-    (lane,) = plan(tmp_path, FLEET, "lb1", haproxy=chosen).lanes
+    planned = plan(tmp_path, FLEET, "lb1", haproxy=chosen)
+    (lane,) = planned.lanes
     install = InstallConfig.model_validate(lane.steps[2].params)
-    assert base64.b64decode(install.content or "") == b"global\n"
+    assert install.source == str(file)
+    assert install.sha256 == hashlib.sha256(b"global\n").hexdigest()
+    assert "global" not in planned.model_dump_json().replace("global_", "")
     assert install.target == "/etc/haproxy/conf.d/x.cfg"
     assert [(back.step.name, back.undoes) for back in lane.back] == [
         ("haproxy.restore_config", ["haproxy.install_config"]),
         ("haproxy.reload", ["haproxy.reload"]),
     ]
     assert Reload.model_validate(lane.back[1].step.params).back
-    assert InstallConfig.model_validate(lane.back[0].step.params).content is None
+    assert InstallConfig.model_validate(lane.back[0].step.params).source is None
 
 
 PAIR = (
