@@ -69,7 +69,7 @@ class LaneSpec(_Data):
     reads: list[str] = Field(default_factory=list)
     steps: list[StepSpec]
     back: list[BackStep] = Field(default_factory=list)
-    gate: bool = False  # runs before all other lanes, is not shown, changes nothing
+    gate: bool = False  # runs before all other lanes, is not shown, changes nothing that serves
 
 
 class BackStep(_Data):
