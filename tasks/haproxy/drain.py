@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from tasks.haproxy.client import shutdown_sessions_server
 from tasks.haproxy.decide import Stood, lacking, out_already
 from tasks.haproxy.errors import RuntimeApiRefused
-from tasks.haproxy.journal import Journal
 from tasks.haproxy.params import Drain
-from tasks.haproxy.patience import Patience
 from tasks.haproxy.pool import Observation, Place, Pool
 from tasks.haproxy.preflight import already_out
 from tasks.haproxy.restore import restore, set_states, state_commands
+from tasks.journal import Journal
+from tasks.patience import Patience
 from worker.errors import Failed, Refused
 from worker.step import Context, Done, Outcome, Wait, step
 

@@ -10,11 +10,11 @@ from tasks.haproxy.client import set_server_health_down
 from tasks.haproxy.decide import Marks, Standing, Stood, standing, weight_steps
 from tasks.haproxy.facts import State
 from tasks.haproxy.goals import decide_goals, preview_enable
-from tasks.haproxy.journal import Journal, last_page
 from tasks.haproxy.params import Enable
-from tasks.haproxy.patience import Patience
 from tasks.haproxy.pool import Observation, Place, Pool
 from tasks.haproxy.restore import restore, set_states, weigh
+from tasks.journal import Journal, last_page
+from tasks.patience import Patience
 from worker.errors import Failed
 from worker.step import Context, Done, Outcome, Wait, step
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from tasks.haproxy.client import set_server_state, set_weight
 from tasks.haproxy.decide import Stood, weight_steps
-from tasks.haproxy.journal import last_page
 from tasks.haproxy.params import Enable
 from tasks.haproxy.pool import Observation, Place, Pool
+from tasks.journal import last_page
 from worker.step import Context
 
 

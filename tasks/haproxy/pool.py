@@ -19,7 +19,7 @@ from tasks.haproxy.parsers import (
     parse_servers_state,
     parse_stat,
 )
-from tasks.haproxy.patience import Patience
+from tasks.patience import Patience
 from worker.step import Context
 
 BACKEND_AND_SERVERS = 6  # `show stat` type: backends 2 + servers 4

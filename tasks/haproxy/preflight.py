@@ -11,8 +11,8 @@ from tasks.haproxy.errors import HaproxyDown
 from tasks.haproxy.facts import Backend
 from tasks.haproxy.params import Balancer, CheckPool
 from tasks.haproxy.parsers import parse_proc
-from tasks.haproxy.patience import Patience
 from tasks.haproxy.pool import Endpoint, endpoints, observe
+from tasks.patience import Patience
 from worker.errors import Refused, Unreachable
 from worker.remote import Command, Host
 from worker.step import Context, Done, Outcome, step

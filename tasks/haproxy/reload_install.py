@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tasks.haproxy.journal import Journal, last_page
 from tasks.haproxy.params import InstallConfig
 from tasks.haproxy.reload_check import (
     beside,
@@ -19,6 +18,7 @@ from tasks.haproxy.reload_check import (
 from tasks.haproxy.reload_process import Running, observe_running, script, scripted
 from tasks.haproxy.reload_state import kept_of
 from tasks.haproxy.reload_worker import dump_states
+from tasks.journal import Journal, last_page
 from worker.errors import Failed, Refused
 from worker.remote import Command, Host
 from worker.step import Context, Done, Outcome, step

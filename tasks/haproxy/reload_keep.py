@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tasks.haproxy.facts import ServerState
-from tasks.haproxy.journal import Journal, last_page
 from tasks.haproxy.params import RestoreState, SaveState
-from tasks.haproxy.patience import Patience
 from tasks.haproxy.reload_process import master_of
 from tasks.haproxy.reload_state import Kept, differences, gone, kept_of
 from tasks.haproxy.reload_worker import dump_states, master_runtime, sessions_of
+from tasks.journal import Journal, last_page
+from tasks.patience import Patience
 from worker.errors import Failed, Unreachable
 from worker.remote import Host
 from worker.step import Context, Done, Outcome, step

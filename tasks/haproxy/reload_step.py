@@ -11,10 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from tasks.haproxy.client import socat_address, talk_script
 from tasks.haproxy.facts import ServerState
-from tasks.haproxy.journal import Journal, last_page
 from tasks.haproxy.params import Reload
 from tasks.haproxy.parsers import parse_stat
-from tasks.haproxy.patience import Patience
 from tasks.haproxy.reload_check import find_carry, read_structure, refuse_unclear
 from tasks.haproxy.reload_compose import compose
 from tasks.haproxy.reload_config import native_file
@@ -30,6 +28,8 @@ from tasks.haproxy.reload_state import (
     read_states,
 )
 from tasks.haproxy.reload_worker import dump_states, master_runtime
+from tasks.journal import Journal, last_page
+from tasks.patience import Patience
 from worker.errors import Failed, Refused
 from worker.remote import Command, Result
 from worker.step import Context, Done, Outcome, Wait, step

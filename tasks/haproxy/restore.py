@@ -8,8 +8,8 @@ from tasks.haproxy.client import set_server_state, set_weight
 from tasks.haproxy.decide import Stood
 from tasks.haproxy.errors import StaticAlgorithm
 from tasks.haproxy.facts import State
-from tasks.haproxy.patience import Patience
 from tasks.haproxy.pool import Observation, Place, Pool
+from tasks.patience import Patience
 from worker.errors import Failed
 
 SETTLE_SECONDS = 1.0

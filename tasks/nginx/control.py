@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tasks.haproxy.patience import Patience
 from tasks.nginx import binary, errorlog, moves, signals
 from tasks.nginx.binary import Kept
 from tasks.nginx.errorlog import Mark
@@ -12,6 +11,7 @@ from tasks.nginx.facts import Facts, Master
 from tasks.nginx.observe import Observer
 from tasks.nginx.params import Instance
 from tasks.nginx.phase import Phase, Situation, situation
+from tasks.patience import Patience
 from worker.errors import Failed
 from worker.remote import Command
 from worker.step import Context

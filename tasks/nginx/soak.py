@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from tasks.haproxy.journal import Journal
+from tasks.journal import Journal
 from tasks.nginx import errorlog, moves
 from tasks.nginx.binary import describe_new
 from tasks.nginx.control import Nginx

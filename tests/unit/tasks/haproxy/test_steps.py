@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tasks.haproxy import patience
+from tasks import patience
 from tasks.haproxy.params import CheckPool, Drain, Enable, Target
 from tasks.haproxy.steps import check_pool, drain, enable
 from tests.fakes import RecordingContext

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tasks.haproxy.journal import Journal, last_page
+from tasks.journal import Journal, last_page
 from tests.fakes import RecordingContext, RecordingHost
 
 
