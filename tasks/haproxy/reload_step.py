@@ -37,7 +37,7 @@ from worker.step import Context, Done, Outcome, Wait, step
 MOST_TRIES = 8  # when states change under our eyes; then again after a pause
 MOST_SECONDS = 60.0
 CHANGED, FAILED, NONE_IN_TIME, FORBIDDEN = 75, 76, 77, 72
-LOG_SECONDS = 2.0
+LOG_SECONDS = 5.0
 GRACE_SECONDS = 30.0  # beyond the time for the new worker
 _ORDERS_A_LINE = 40
 
@@ -242,10 +242,14 @@ class _Reload:
         words = ("journalctl", "-q", "-o", "cat", "-n", "40", "--since=-1min", "-u")
         command = Command.of(*words, self.params.unit)
         patience = Patience(LOG_SECONDS)
+        before = None
         while True:
-            said = self.host.read(command, check=False, timeout=10.0).stdout.strip()
-            if "[ALERT]" in said or not said or patience.over:
+            whole = self.host.read(command, check=False, timeout=10.0).stdout.strip()
+            # Alerts of earlier restarts stand there too, and those of this reload come one by one.
+            said = whole.rpartition("Reloading HAProxy")[2].strip()
+            if ("[ALERT]" in said and said == before) or not whole or patience.over:
                 return said
+            before = said
             patience.pause()
 
 
