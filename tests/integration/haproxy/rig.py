@@ -194,6 +194,7 @@ class Haproxy:
             self.process.kill()
             self.process.wait(5)
         shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.with_name(f"{self.directory.name}.asked").unlink(missing_ok=True)
 
     def balancer(self, host: str, *, master: bool = False) -> Balancer:
         return Balancer(

@@ -119,8 +119,9 @@ def test_redis_comes_back_by_itself_after_kill_9(
     said: list[str] = []
     part = Part("redis", redis.command(), redis.prepare, redis.wait_ready)
     supervisor = Supervisor([part], say=said.append)
+    others = set(psutil.Process().children())  # of tests before this one
     supervisor.start()
-    (child,) = (p for p in psutil.Process().children() if "redis" in p.name())
+    (child,) = (p for p in psutil.Process().children() if "redis" in p.name() and p not in others)
     child.kill()
     thread = stop_when(
         supervisor, lambda: any("SIGKILL" in line for line in said) and answers(redis.socket)
