@@ -92,7 +92,7 @@ def _command(job: str) -> Callable[..., None]:
         as_json: AsJson = False,
         fleet: Fleet = None,
     ) -> None:
-        options = _options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
+        options = job_options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
         ask_and_follow(
             fleet_path(context, fleet),
             job,
@@ -108,7 +108,7 @@ def _command(job: str) -> Callable[..., None]:
     return command
 
 
-def _options(
+def job_options(
     limit: list[str] | None,
     exclude: list[str] | None,
     set_: list[str] | None,
@@ -116,6 +116,7 @@ def _options(
     stages: str | None,
     include_maintenance: bool,
 ) -> Options:
+    """Read what every job can be told."""
     from workflows.options import Options
 
     return Options.parse(
@@ -221,7 +222,7 @@ def plan(
     from chatops.start import make_plan
     from workflows.nginx_options import NginxOptions
 
-    options = _options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
+    options = job_options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
     if binary or package or build:
         nginx = NginxOptions.parse(binary=binary, package=package, build=build)
         options = replace(options, nginx=nginx)

@@ -17,6 +17,7 @@ from chatops.cli_jobs import (
     Set,
     Stages,
     ask_and_follow,
+    job_options,
 )
 from chatops.cli_nginx_options import (
     AddArgument,
@@ -162,16 +163,7 @@ def rollback(
 
     Example: winch nginx rollback edge-nginx --reason "500s since 10:04"
     """
-    from workflows.options import Options
-
-    options = Options.parse(
-        limit=limit or (),
-        exclude=exclude or (),
-        set_=set_ or (),
-        max_unavailable=max_unavailable,
-        stages=stages,
-        include_maintenance=include_maintenance,
-    )
+    options = job_options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
     ask_and_follow(
         fleet_path(context, fleet),
         "nginx.rollback",

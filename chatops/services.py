@@ -5,8 +5,8 @@ from __future__ import annotations
 from redis.exceptions import RedisError
 from sqlmodel import col, select
 
-from worker.errors import ServiceError, UsageError
-from worker.leases import connect_redis
+from worker.errors import UsageError
+from worker.leases import connect_redis, redis_away
 from worker.mask import mask
 from worker.models import Lane, WorkerRow
 from worker.node import is_dead
@@ -31,10 +31,7 @@ def check_redis() -> None:
             f"WINCH_REDIS_URL: {mask(url)}: {error}; expected redis://HOST:PORT/0"
         ) from None
     except (RedisError, OSError) as error:
-        raise ServiceError(
-            f"Redis at {mask(url)} does not answer ({error}); start `winch up`, or set "
-            "WINCH_REDIS_URL"
-        ) from None
+        raise redis_away(error) from None
 
 
 def unserved(store: Store, run_id: int) -> list[str]:

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 from worker.engine import ChainMessage, Engine
 from worker.errors import ServiceError
 from worker.execute import Executor
-from worker.leases import Leases, connect_redis
+from worker.leases import Leases, connect_redis, redis_away
 from worker.mask import mask
 from worker.settings import settings
 from worker.step import REGISTRY
@@ -121,10 +121,7 @@ def publish(message: ChainMessage, to: Celery = app) -> None:
     try:
         chain(*signatures).apply_async()
     except (OperationalError, RedisError, OSError) as error:
-        raise ServiceError(
-            f"Redis at {mask(settings().broker_url)} does not answer ({error}); "
-            "start `winch up`, or set WINCH_REDIS_URL"
-        ) from None
+        raise redis_away(error) from None
 
 
 @cache

@@ -59,6 +59,14 @@ def connect_redis(broker_url: str) -> redis.Redis:
     return client
 
 
+def redis_away(error: Exception) -> ServiceError:
+    """Say that Redis does not answer, and what to do."""
+    return ServiceError(
+        f"Redis at {mask(settings().broker_url)} does not answer ({error}); "
+        "start `winch up`, or set WINCH_REDIS_URL"
+    )
+
+
 @dataclass(frozen=True)
 class Conflict:
     """A lease that another lane has. `run_id` None: Redis knows only the owner's name."""
@@ -175,7 +183,4 @@ def _redis_translated() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise ServiceError(
-            f"Redis at {mask(settings().broker_url)} does not answer ({error}); "
-            "start `winch up`, or set WINCH_REDIS_URL"
-        ) from None
+        raise redis_away(error) from None

@@ -16,11 +16,9 @@ from celery.signals import setup_logging
 from redis.exceptions import RedisError
 
 from worker.app import DEFAULT_QUEUE, app, engine, queued, register_steps
-from worker.errors import ServiceError
 from worker.execute import Executor
-from worker.leases import connect_redis
+from worker.leases import connect_redis, redis_away
 from worker.logs import configure_logging
-from worker.mask import mask
 from worker.node import Node
 from worker.settings import settings
 from worker.ssh import Connections
@@ -106,10 +104,7 @@ def wait_for_redis(seconds: float) -> None:
             client.ping()
         except (RedisError, OSError) as error:
             if time.monotonic() > deadline:
-                raise ServiceError(
-                    f"Redis at {mask(settings().broker_url)} does not answer ({error}); "
-                    "start `winch up`, or set WINCH_REDIS_URL"
-                ) from None
+                raise redis_away(error) from None
             time.sleep(0.2)
         else:
             return
