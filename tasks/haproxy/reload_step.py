@@ -7,6 +7,8 @@ have two lines more in each backend with such a server (decision 4 in docs/decis
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterable, Sequence
 
 from tasks.haproxy.client import socat_address, talk_script
@@ -226,9 +228,12 @@ class _Reload:
         if result.exit_code not in (FAILED, NONE_IN_TIME):
             said = result.stderr.strip().rpartition("\n")[2] or "no output"
             return Failed(f"{name}: nothing was reloaded, exit code {result.exit_code}: {said}")
-        said = parts.get("said", "").strip() or self._log()
+        said = parts.get("said", "").strip() or self._log(result.seconds)
         alerts = [line for line in said.splitlines() if "[ALERT]" in line] or said.splitlines()[-1:]
-        why = "; ".join(" ".join(line.split()) for line in alerts[:3]) or "its log says why"
+        why = "; ".join(" ".join(line.split()) for line in alerts[:3]) or (
+            f"its log says nothing of it: `journalctl -u {self.params.unit}` (journald drops "
+            "lines of a unit that logs more than its RateLimitBurst)"
+        )
         what = (
             f"the reload failed, worker {running.worker.pid} goes on"
             if result.exit_code == FAILED
@@ -237,17 +242,23 @@ class _Reload:
         self.journal.put(error=said or why)
         return Failed(f"{name}: {what}: {why}")
 
-    def _log(self) -> str:
-        """What 2.6 says of a failed reload stands only in its log, some moments later."""
-        words = ("journalctl", "-q", "-o", "cat", "-n", "40", "--since=-1min", "-u")
-        command = Command.of(*words, self.params.unit)
+    def _log(self, seconds: float) -> str:
+        """What 2.6 says of a failed reload stands only in its log, some moments later.
+
+        Only lines since the command count, which took `seconds`: alerts of earlier reloads stand
+        there too, and journald may have dropped those of this one.
+        """
+        began = time.monotonic() - seconds - 1.0
         patience = Patience(LOG_SECONDS)
         before = None
         while True:
+            since = f"--since=-{math.ceil(time.monotonic() - began)}s"
+            command = Command.of(
+                "journalctl", "-q", "-o", "cat", "-n", "40", since, "-u", self.params.unit
+            )
             whole = self.host.read(command, check=False, timeout=10.0).stdout.strip()
-            # Alerts of earlier restarts stand there too, and those of this reload come one by one.
             said = whole.rpartition("Reloading HAProxy")[2].strip()
-            if ("[ALERT]" in said and said == before) or not whole or patience.over:
+            if ("[ALERT]" in said and said == before) or patience.over:
                 return said
             before = said
             patience.pause()

@@ -25,9 +25,13 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """The machine's own Chromium; nothing is downloaded."""
+    """The machine's own Chromium; nothing is downloaded.
+
+    Ended with the board's own tests: as long as Playwright lives, its event loop counts as
+    running in this thread, and nothing else may run one there.
+    """
     needs_program("chromium")
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
