@@ -170,14 +170,20 @@ class Runtime:
             replies += part
         return replies
 
-    def tell(self, *commands: str) -> None:
+    def tell(self, *commands: str, then: Sequence[str] = ()) -> list[str]:
         """Send commands that change something, under the guard; all are sent, none is repeated.
+
+        `then` are questions, asked in the same connection where they fit in: one reply for each is
+        returned.
 
         Raises:
             RuntimeApiRefused: HAProxy refused one (the first refusal; the others were done).
         """
-        for chunk in _chunks(commands):
-            replies = split_replies(self._send(chunk, acting=True))
+        chunks = _chunks(commands)
+        with_last = len(_chunks([*chunks[-1], *then])) == 1
+        for number, chunk in enumerate(chunks, 1):
+            asked = list(then) if with_last and number == len(chunks) else []
+            replies = split_replies(self._send([*chunk, *asked], acting=True))
             for command, reply in zip(chunk, replies, strict=False):
                 if reply:
                     raise refusal(self.where, command, reply)
@@ -185,6 +191,9 @@ class Runtime:
                 raise HaproxyDown(
                     f"{self.where}: `{chunk[len(replies)]}` got no reply: look at HAProxy's log"
                 )
+            if asked and len(replies) == len(chunk) + len(asked):
+                return replies[len(chunk) :]
+        return self.ask(*then) if then else []
 
     def _send(self, commands: Sequence[str], *, acting: bool) -> str:
         command = talk(self.socket, commands, lease=self._lease if acting else None)

@@ -152,7 +152,8 @@ class _Drain:
                     f"{'; '.join(lack)}: try again when it is back"
                 )
             self.journal.put(guarded=True)
-        return seen
+        # Not what was seen together with `drain`: a session may have been on its way just then.
+        return self.pool.look() if ready else seen
 
     def _say_lost(self, places: list[Place]) -> None:
         for place in places:

@@ -84,25 +84,28 @@ class _Enable:
         return [place for place, goal in self.goals.items() if goal.state == "ready"]
 
     def run(self, seen: Observation) -> Outcome:
-        waiting = self._prove(seen) or self._serve()
-        if waiting is not None:
-            return waiting
-        seen = self.pool.look()
-        weigh(self.pool, seen, {place: goal.weight for place, goal in self.goals.items()})
+        for stage in (self._prove, self._serve):
+            then = stage(seen)
+            if isinstance(then, Wait):
+                return then
+            seen = then
+        weights = {place: goal.weight for place, goal in self.goals.items()}
+        if any(seen.server(place).weight != weight for place, weight in weights.items()):
+            weigh(self.pool, seen, weights)
+            seen = self.pool.look()
         states: dict[Place, State] = {
             place: goal.state for place, goal in self.goals.items() if goal.state != "ready"
         }
-        set_states(self.pool, seen, states)
-        self._verify(self.pool.look())
+        self._verify(set_states(self.pool, seen, states))
         self.journal.put(done=True)
         return Done(self._detail())
 
     # --- first: out of maint into drain, where checks run and no client comes
 
-    def _prove(self, seen: Observation) -> Wait | None:
+    def _prove(self, seen: Observation) -> Wait | Observation:
         """Wait until checks say that the servers work. Leaving maint makes HAProxy assume it."""
         if self.journal.get("ready"):
-            return None
+            return seen
         self._set_weights(seen, self.params.weights[0])
         maint = [p for p in self.risen if seen.server(p).admin.forced == "maint"]
         seen = set_states(self.pool, seen, dict.fromkeys(maint, "drain"))
@@ -112,7 +115,7 @@ class _Enable:
             not_yet = [place for place in self.risen if not seen.server(place).proven]
             if not not_yet:
                 self.journal.put(ready=True)
-                return None
+                return seen
             text = "; ".join(f"{place} is {seen.server(place).status}" for place in not_yet)
             waiting = self._later(seen, not_yet, text)
             if waiting is not None:
@@ -148,19 +151,19 @@ class _Enable:
             index += 1
         return index
 
-    def _serve(self) -> Wait | None:
+    def _serve(self, seen: Observation) -> Wait | Observation:
         for index in range(self._index(), len(self.params.weights) if self.risen else 0):
             percent = self.params.weights[index]
-            seen = self.pool.look()
             last = index == len(self.params.weights) - 1
             changed = self._set_weights(seen, percent)
-            set_states(self.pool, seen, dict.fromkeys(self.risen, "ready"))
+            seen = set_states(self.pool, seen, dict.fromkeys(self.risen, "ready"))
             if changed or last or index == 0:
-                waiting = self._hold(index, percent)
-                if waiting is not None:
-                    return waiting
+                held = self._hold(self.pool.look() if changed else seen, index, percent)
+                if isinstance(held, Wait):
+                    return held
+                seen = held
             self.journal.put(**{f"held {index}": True})
-        return None
+        return seen
 
     def _set_weights(self, seen: Observation, percent: int) -> bool:
         """Give the servers that share; return whether that made a difference."""
@@ -171,10 +174,9 @@ class _Enable:
             return False
         return weigh(self.pool, seen, wanted)
 
-    def _hold(self, index: int, percent: int) -> Wait | None:
+    def _hold(self, seen: Observation, index: int, percent: int) -> Wait | Observation:
         """Hold that share until the servers were UP for `stable` seconds without a gap."""
         while True:
-            seen = self.pool.look()
             self._set_weights(seen, percent)  # a reload of HAProxy forgets it
             windows = self._windows(index)
             window = windows[-1] if windows else None
@@ -187,11 +189,14 @@ class _Enable:
             if window is not None and set(stands.values()) <= {"up"}:
                 waiting, held = self._held(window, percent)
                 if held:
-                    return None
+                    return seen
             else:
                 waiting = self._open(seen, index, len(windows))
+                if self.params.stable == 0 and len(self._windows(index)) > len(windows):
+                    return seen
             if waiting is not None:
                 return waiting
+            seen = self.pool.look()
 
     def _stands(self, seen: Observation, window: dict[str, Any] | None) -> dict[Place, Standing]:
         return {

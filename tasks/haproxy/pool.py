@@ -98,9 +98,17 @@ def observe(runtime: Runtime, at: Endpoint, backends: Iterable[str]) -> dict[str
         NoSuchBackend: one is not there; the message names the nearest ones.
     """
     wanted = list(backends)
-    commands = [f"show servers state {name}" for name in wanted]
-    commands += [f"show stat {name} {BACKEND_AND_SERVERS} -1" for name in wanted]
-    replies = runtime.ask(*commands)
+    return _whole(runtime, at, wanted, runtime.ask(*_whole_questions(wanted)))
+
+
+def _whole_questions(wanted: list[str]) -> list[str]:
+    questions = [f"show servers state {name}" for name in wanted]
+    return questions + [f"show stat {name} {BACKEND_AND_SERVERS} -1" for name in wanted]
+
+
+def _whole(
+    runtime: Runtime, at: Endpoint, wanted: list[str], replies: list[str]
+) -> dict[str, Backend]:
     states = []
     for name, reply in zip(wanted, replies, strict=False):
         if reply.startswith(_NO_BACKEND):
@@ -124,18 +132,16 @@ def _all_states(runtime: Runtime) -> list[ServerState]:
     return parse_servers_state(runtime.ask("show servers state")[0])
 
 
-def _tell(runtime: Runtime, words: list[str]) -> None:
+def _tell(runtime: Runtime, words: list[str], then: Sequence[str] = ()) -> list[str]:
     """Give commands; again when a reload made the old worker answer once more."""
     patience = Patience()
     while True:
         try:
-            runtime.tell(*words)
+            return runtime.tell(*words, then=then)
         except ProxyDisabled:
             if patience.over:
                 raise
             patience.pause()
-        else:
-            return
 
 
 def only(reply: str, servers: set[str]) -> str:
@@ -156,6 +162,13 @@ def at_once(work: Callable[[Item], Answer], items: Sequence[Item]) -> list[Answe
         return [work(item) for item in items]
     with ThreadPoolExecutor(min(MOST_AT_ONCE, len(items))) as pool:
         return list(pool.map(work, items))
+
+
+def _by_endpoint(commands: Iterable[tuple[Place, str]]) -> dict[Endpoint, list[str]]:
+    words: dict[Endpoint, list[str]] = {}
+    for place, command in commands:
+        words.setdefault(place.at, []).append(command)
+    return words
 
 
 class Pool:
@@ -213,16 +226,25 @@ class Pool:
         return self._observation(self._look, self.endpoints)
 
     def _look(self, at: Endpoint) -> dict[str, Backend]:
-        wanted = {name: {p.server for p in self.places if p.backend == name and p.at == at}
-                  for name in self.backends}  # fmt: skip
-        commands = [f"show servers state {name}" for name in self.backends]
-        numbers = [
-            (self._ids[at, name][1], self._ids[at, name][0][server])
-            for name, servers in wanted.items()
-            for server in sorted(servers)
-        ]
-        commands += [f"show stat {backend} {SERVERS} {server}" for backend, server in numbers]
-        replies = self.runtimes[at].ask(*commands)
+        return self._targets(at, self.runtimes[at].ask(*self._questions(at)))
+
+    def _wanted(self, at: Endpoint) -> dict[str, set[str]]:
+        return {
+            name: {p.server for p in self.places if p.backend == name and p.at == at}
+            for name in self.backends
+        }
+
+    def _questions(self, at: Endpoint) -> list[str]:
+        questions = [f"show servers state {name}" for name in self.backends]
+        for name, servers in self._wanted(at).items():
+            numbers, backend = self._ids[at, name]
+            questions += [
+                f"show stat {backend} {SERVERS} {numbers[server]}" for server in sorted(servers)
+            ]
+        return questions
+
+    def _targets(self, at: Endpoint, replies: list[str]) -> dict[str, Backend]:
+        wanted = self._wanted(at)
         states = [
             state
             for name, reply in zip(self.backends, replies, strict=False)
@@ -256,10 +278,29 @@ class Pool:
 
     def tell(self, commands: Iterable[tuple[Place, str]]) -> None:
         """Give each command at its place; those for one endpoint in one connection."""
-        by_endpoint: dict[Endpoint, list[str]] = {}
-        for place, command in commands:
-            by_endpoint.setdefault(place.at, []).append(command)
-        at_once(lambda item: _tell(self.runtimes[item[0]], item[1]), list(by_endpoint.items()))
+        words = _by_endpoint(commands)
+        at_once(lambda item: _tell(self.runtimes[item[0]], item[1]), list(words.items()))
+
+    def tell_and_look(
+        self, commands: Iterable[tuple[Place, str]], *, whole: bool = False
+    ) -> Observation:
+        """Give the commands, and look (at `whole` backends) over the same connections.
+
+        What is seen is what the commands made. Sessions may still be on their way to a server at
+        that moment: whoever counts them looks once more.
+        """
+        words = _by_endpoint(commands)
+        whole = whole or not self._ids
+
+        def read(at: Endpoint) -> dict[str, Backend]:
+            runtime = self.runtimes[at]
+            then = _whole_questions(self.backends) if whole else self._questions(at)
+            replies = _tell(runtime, words[at], then) if at in words else runtime.ask(*then)
+            if whole:
+                return _whole(runtime, at, self.backends, replies)
+            return self._targets(at, replies)
+
+        return self._observation(read, self.endpoints)
 
     def old_sessions(self) -> dict[str, int]:
         """Count the requests that leaving workers still have on the targets, by balancer.

@@ -35,10 +35,9 @@ def set_states(
     commands = state_commands(seen, wanted)
     if not commands:
         return seen
-    pool.tell(commands)
     patience = Patience(SETTLE_SECONDS)
+    seen = pool.tell_and_look(commands, whole=whole)
     while True:
-        seen = pool.observe() if whole else pool.look()
         wrong = [place for place, state in wanted.items() if not _is(seen, place, state)]
         if not wrong:
             return seen
@@ -49,6 +48,7 @@ def set_states(
                 f"{seen.server(place).admin.forced}: does something else control this server?"
             )
         patience.pause()
+        seen = pool.observe() if whole else pool.look()
 
 
 def _is(seen: Observation, place: Place, state: State) -> bool:
