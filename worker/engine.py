@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, update
+from sqlalchemy import func, update
 from sqlmodel import Session, col, select
 
 from worker.audit import record
+from worker.begin import begins, due, frozen, too_early
+from worker.errors import Frozen
+from worker.freezes import freezing, moment, said, why
 from worker.leases import Conflict, Leases
 from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Lane, Lease, Run, Step
 from worker.plan import LaneSpec, Plan, Policy, StepSpec
 from worker.rows import row_id
-from worker.schedule import Tally, ending, slots
+from worker.schedule import Ending, Tally, ending, slots
 from worker.store import Store
 
 
@@ -69,16 +72,27 @@ class Engine:
         scope: str = "",
         asker: str | None = None,
         approval: Approval | None = None,
+        start_at: float | None = None,
+        override_freeze: bool = False,
         also: Callable[[Session, int], None] = lambda _session, _run_id: None,
     ) -> int:
         """Write a plan as a run. Nothing starts before `advance`.
 
         `scope`: what it is about, for who may see it. `asker`: the person behind `requested_by`.
-        `approval`: nothing of it starts before another person has approved. `also` writes more in
-        the same transaction, given the run's number.
+        `approval`: nothing of it starts before another person has approved. `start_at`: nothing
+        of it starts before (epoch seconds), nor out of its windows. `override_freeze`: it starts
+        although its scope is frozen. `also` writes more in the same transaction, given the run's
+        number.
+
+        Raises:
+            Frozen: a freeze holds when it is to start; nothing was written.
         """
-        now = self.store.now()
         with self.store.write() as session:
+            now = self.store.now()
+            at = begins(plan.policy, start_at, now)
+            freeze = freezing(session, scope, at)
+            if freeze is not None and not override_freeze:
+                raise Frozen(why(f"{plan.job} {plan.target}", freeze))
             run = Run(
                 job=plan.job,
                 target=plan.target,
@@ -93,6 +107,8 @@ class Engine:
                 needs_approval=approval is not None,
                 approval=None if approval is None else approval.why,
                 approval_role=None if approval is None else approval.role,
+                start_at=at if at > now else None,
+                override_freeze=override_freeze,
             )
             session.add(run)
             session.flush()
@@ -101,9 +117,18 @@ class Engine:
                 _write_lane(session, run_id, position, lane, plan)
             also(session, run_id)
             record(session, now, requested_by, plan.job, plan.target, run_id, "asked", reason)
+            if override_freeze:
+                about = "nothing is frozen" if freeze is None else said(freeze)
+                detail = f"{reason or '-'} ({about})"
+                record(
+                    session, now, requested_by, "override freeze", scope, run_id, "granted", detail
+                )
             if approval is not None:
-                why = f"waiting for approval: {approval.why}"
-                record(session, now, "engine", plan.job, plan.target, run_id, "waiting", why)
+                detail = f"waiting for approval: {approval.why}"
+                record(session, now, "engine", plan.job, plan.target, run_id, "waiting", detail)
+            if at > now:
+                detail = f"until {moment(at)}"
+                record(session, now, "engine", plan.job, plan.target, run_id, "waiting", detail)
         return run_id
 
     def advance(self, run_id: int) -> None:
@@ -131,14 +156,25 @@ class Engine:
         waiting = 0
         held = run.paused or run.needs_approval
         stopped = held or run.aborted
-        if not stopped and gates.pending and not run.rolling_back:
+        was_due = due(run, now)
+        free = slots(tally, policy)
+        early = False
+        if not stopped and not run.rolling_back and (gates.pending or free.fresh):
+            early = too_early(run, policy, now)
+            refusal = None if early else frozen(session, run, now)
+            if refusal is not None:
+                released += self._end_run(session, run, now, refusal)
+                return []
+            held = early
+        if not stopped and gates.pending and not run.rolling_back and not (
+            early and not tally.pending_out
+        ):
             for lane in _pending(session, run, gate=True, limit=gates.pending):
                 _start(session, lane, now)
                 started.append(row_id(lane.id))
-        free = slots(tally, policy)
-        left = free.fresh + free.resumed
+        fresh = 0 if early else free.fresh
+        left = fresh + free.resumed
         if left:
-            fresh = free.fresh
             for lane in _pending(session, run, gate=False, limit=2 * left + 8):
                 resumed = lane.changed and not run.rolling_back
                 if not resumed and fresh <= 0:
@@ -157,9 +193,14 @@ class Engine:
         under_way = gates.in_flight + tally.in_flight + len(started) + waiting
         if under_way == 0 and (run.aborted or not held or tally.pending + gates.pending == 0):
             released += self._end_run(session, run, now)
+        elif was_due is not None and started:
+            detail = f"it was to start at {moment(was_due)}"
+            record(session, now, "engine", run.job, run.target, run.id, "due", detail)
         return started
 
-    def _end_run(self, session: Session, run: Run, now: float) -> list[str]:
+    def _end_run(
+        self, session: Session, run: Run, now: float, refusal: str | None = None
+    ) -> list[str]:
         released: list[str] = []
         for lane in session.exec(_lanes(run).where(Lane.status == "pending")):
             # A retried lane that was not reached again is still as broken as it was.
@@ -190,8 +231,11 @@ class Engine:
             changed=changed,
             rolling_back=run.rolling_back,
         )
+        if refusal is not None:
+            end = Ending("failed", Frozen.exit_code)
         run.status, run.exit_code, run.ended_at = end.status, end.exit_code, now
-        run.detail = _run_detail(session, run)
+        run.start_at = None
+        run.detail = refusal or _run_detail(session, run)
         record(session, now, "engine", run.job, run.target, run.id, end.status, run.detail)
         return released
 
@@ -309,12 +353,15 @@ def _pending(session: Session, run: Run, *, gate: bool, limit: int) -> Iterator[
 
     Each is loaded when it is asked for: mostly one starts, and a lane is a heavy row.
     """
-    ids = session.exec(
-        select(Lane.id)
-        .where(Lane.run_id == run.id, Lane.status == "pending", Lane.gate == gate)
-        .order_by(case((col(Lane.changed), 0), else_=1), col(Lane.position))
-        .limit(limit)
-    ).all()
+    ids: list[int | None] = []
+    for changed in (True, False):  # two questions, each in the order of the index
+        ids += session.exec(
+            select(Lane.id)
+            .where(Lane.run_id == run.id, Lane.gate == gate, Lane.status == "pending")
+            .where(col(Lane.changed).is_(changed))
+            .order_by(col(Lane.position))
+            .limit(limit - len(ids))
+        ).all()
     return (session.get_one(Lane, lane_id) for lane_id in ids)
 
 

@@ -48,6 +48,9 @@ class Run(SQLModel, table=True):
     approval: str | None = Field(default=None, sa_column=Column(Text))  # why it takes one
     approval_role: str | None = None
     approved_by: str | None = None
+    # No host that is in its place starts before; None: now. Cleared when it is due.
+    start_at: float | None = Field(default=None, index=True)
+    override_freeze: bool = False  # it may start although a freeze covers it
     # Set in the transaction that ends a lane, cleared by `advance`: a crash between is noticed.
     needs_advance: bool = Field(default=True, index=True)
 
@@ -57,7 +60,8 @@ class Lane(SQLModel, table=True):
 
     __tablename__ = "lanes"
     __table_args__ = (
-        Index("ix_lanes_run_status", "run_id", "status"),
+        # All that `advance` counts and looks for, so that it reads no lane that it does not start.
+        Index("ix_lanes_run_standing", "run_id", "gate", "status", "changed", "position"),
         Index("ix_lanes_status_wait", "status", "wait_until"),
     )
 
@@ -159,6 +163,7 @@ class WorkerRow(SQLModel, table=True):
     sites: list[str] = Field(default_factory=list, sa_column=Column(JSON, nullable=False))
     started_at: float
     heartbeat_at: float = Field(index=True)
+    lost_at: float | None = None  # when the steward found it dead; None again when it comes back
 
 
 class Leader(SQLModel, table=True):
@@ -291,3 +296,54 @@ class WebSession(SQLModel, table=True):
     token_id: int = Field(foreign_key="tokens.id")
     created_at: float
     expires_at: float = Field(index=True)
+
+
+class Freeze(SQLModel, table=True):
+    """That no job starts in a scope (`*`: none at all) until a time. The row stays as history."""
+
+    __tablename__ = "freezes"
+
+    id: int | None = Field(default=None, primary_key=True)
+    scope: str
+    reason: str = Field(sa_column=Column(Text, nullable=False))
+    created_by: str
+    person: str  # who that is
+    created_at: float
+    until: float = Field(index=True)
+    lifted_at: float | None = None
+    lifted_by: str | None = None
+
+
+class Notification(SQLModel, table=True):
+    """One event for one receiver. Claimed before it is sent, so that it is never sent twice."""
+
+    __tablename__ = "notifications"
+    __table_args__ = (
+        UniqueConstraint("event_id", "receiver"),
+        Index("ix_notifications_state_due", "state", "due_at"),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    event_id: int  # the audit's line
+    receiver: str  # its name in the notify file; what leads to it is in no table
+    event: str
+    run_id: int | None = None
+    title: str = Field(sa_column=Column(Text, nullable=False))
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    at: float  # when it happened
+    # queued, sending, sent, failed, unknown (perhaps sent), expired, dropped
+    state: str = "queued"
+    attempts: int = 0
+    due_at: float
+    claimed_by: str | None = None
+    changed_at: float = Field(index=True)
+    detail: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class NotifyCursor(SQLModel, table=True):
+    """How far the audit has been read for notifications."""
+
+    __tablename__ = "notify_cursors"
+
+    name: str = Field(primary_key=True)
+    last_id: int

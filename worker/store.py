@@ -19,7 +19,7 @@ from sqlmodel import Session
 from worker.errors import ServiceError, UsageError
 from worker.settings import settings
 
-HEAD = "0004"  # the newest migration; a test compares it with the scripts
+HEAD = "0007"  # the newest migration; a test compares it with the scripts
 
 _BUSY_TIMEOUT_MS = 30_000
 
