@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chatops.cli_common import AsJson, Fleet, NoWait, Reason, Yes, fleet_path
-from chatops.cli_jobs import Exclude, Limit, MaxUnavailable, Set, Stages, ask_and_follow
+from chatops.cli_asking import Asking, Choice, ask_and_follow, with_groups
 
 Balancers = Annotated[
     list[str],
@@ -40,21 +39,14 @@ def _group() -> None:
     """HAProxy itself: reload it."""
 
 
+@with_groups
 def reload(
     context: typer.Context,
     balancers: Balancers,
+    choice: Choice,
+    asking: Asking,
     config: Config = None,
     replaces: Replaces = None,
-    limit: Limit = None,
-    exclude: Exclude = None,
-    set_: Set = None,
-    max_unavailable: MaxUnavailable = None,
-    stages: Stages = None,
-    reason: Reason = None,
-    yes: Yes = False,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-    fleet: Fleet = None,
 ) -> None:
     """Reload HAProxy, one balancer after the other, and lose no server's state.
 
@@ -74,25 +66,8 @@ def reload(
     """
     from dataclasses import replace
 
-    from workflows.options import Options
     from workflows.reload_options import HaproxyOptions
 
-    options = Options.parse(
-        limit=limit or (),
-        exclude=exclude or (),
-        set_=set_ or (),
-        max_unavailable=max_unavailable,
-        stages=stages,
-    )
-    options = replace(options, haproxy=HaproxyOptions.parse(config=config, replaces=replaces))
-    ask_and_follow(
-        fleet_path(context, fleet),
-        "haproxy.reload",
-        ",".join(balancers),
-        [],
-        options,
-        reason=reason,
-        yes=yes,
-        no_wait=no_wait,
-        as_json=as_json,
-    )
+    haproxy = HaproxyOptions.parse(config=config, replaces=replaces)
+    options = replace(choice.options(), haproxy=haproxy)
+    ask_and_follow(context, "haproxy.reload", ",".join(balancers), None, options, asking)

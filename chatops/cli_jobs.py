@@ -3,69 +3,18 @@
 # ruff: noqa: PLC0415 (a command imports what it needs: `winch --help` must be quick)
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from chatops.cli_common import (
-    AsJson,
-    Fleet,
-    NoWait,
-    Reason,
-    Yes,
-    actor,
-    confirm,
-    fleet_path,
-    note,
-    show,
-    show_json,
-    warn,
-)
+from chatops.cli_asking import Asking, Hosts, ServerChoice, ask_and_follow, with_groups
+from chatops.cli_common import AsJson, Fleet, fleet_path, show, show_json
 from chatops.cli_nginx_options import Binary, Build, Package
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from workflows.options import Options
 
 _PANEL = "Jobs"
 
 Target = Annotated[str, typer.Argument(metavar="POOL", help="A pool of the fleet file.")]
-Hosts = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[HOST]...", help="Only these hosts; the same as --limit."),
-]
-Limit = Annotated[
-    list[str] | None, typer.Option("--limit", metavar="HOST,…", help="Only these hosts.")
-]
-Exclude = Annotated[
-    list[str] | None, typer.Option("--exclude", metavar="HOST,…", help="Not these hosts.")
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="A variable; wins over the fleet file's."),
-]
-MaxUnavailable = Annotated[
-    str | None,
-    typer.Option("--max-unavailable", metavar="N|N%", help="How many hosts may be out at once."),
-]
-Stages = Annotated[
-    str | None,
-    typer.Option(
-        "--stages",
-        metavar="N,N%,…",
-        help="So many hosts first, then so many in all: 1,25%,100%.",
-    ),
-]
-IncludeMaintenance = Annotated[
-    bool,
-    typer.Option(
-        "--include-maintenance",
-        help="Also servers that somebody has put into maintenance; they stay in it.",
-    ),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,126 +25,26 @@ def register(app: typer.Typer) -> None:
 
 
 def _command(job: str) -> Callable[..., None]:
+    @with_groups
     def command(
         context: typer.Context,
         pool: Target,
+        choice: ServerChoice,
+        asking: Asking,
         hosts: Hosts = None,
-        limit: Limit = None,
-        exclude: Exclude = None,
-        set_: Set = None,
-        max_unavailable: MaxUnavailable = None,
-        stages: Stages = None,
-        include_maintenance: IncludeMaintenance = False,
-        reason: Reason = None,
-        yes: Yes = False,
-        no_wait: NoWait = False,
-        as_json: AsJson = False,
-        fleet: Fleet = None,
     ) -> None:
-        options = job_options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
-        ask_and_follow(
-            fleet_path(context, fleet),
-            job,
-            pool,
-            hosts or [],
-            options,
-            reason=reason,
-            yes=yes,
-            no_wait=no_wait,
-            as_json=as_json,
-        )
+        ask_and_follow(context, job, pool, hosts, choice.options(), asking)
 
     return command
 
 
-def job_options(
-    limit: list[str] | None,
-    exclude: list[str] | None,
-    set_: list[str] | None,
-    max_unavailable: str | None,
-    stages: str | None,
-    include_maintenance: bool,
-) -> Options:
-    """Read what every job can be told."""
-    from workflows.options import Options
-
-    return Options.parse(
-        limit=limit or (),
-        exclude=exclude or (),
-        set_=set_ or (),
-        max_unavailable=max_unavailable,
-        stages=stages,
-        include_maintenance=include_maintenance,
-    )
-
-
-def ask_and_follow(
-    fleet_file: Path,
-    job: str,
-    target: str,
-    hosts: list[str],
-    options: Options,
-    *,
-    reason: str | None,
-    yes: bool,
-    no_wait: bool,
-    as_json: bool,
-) -> None:
-    """Plan a job, ask whether it should start, start it, and follow it or not."""
-    from chatops.far import far
-    from chatops.render.plans import plan_summary
-    from chatops.start import make_plan, ready_engine, start
-    from worker.settings import settings
-
-    away = far()
-    if away is not None:  # it has the fleet file, and plans by it
-        confirm(f"Ask {settings().url} for {job} {target}?", yes=yes)
-        run_id = away.ask(job, target, hosts, options, reason)
-        follow_or_not(run_id, no_wait=no_wait, as_json=as_json)
-        return
-    plan = make_plan(fleet_file, job, target, hosts, options)
-    engine = ready_engine()
-    if not yes and sys.stdin.isatty():
-        note(plan_summary(plan, reason=reason))
-        confirm("Start?", yes=False)
-    run_id = start(engine, plan, requested_by=actor(), reason=reason, warn=warn)
-    follow_or_not(run_id, no_wait=no_wait, as_json=as_json)
-
-
-def follow_or_not(run_id: int, *, no_wait: bool, as_json: bool) -> None:
-    """Follow a run to its end, or with `no_wait` print its number (or document) and return.
-
-    Raises:
-        typer.Exit: with the exit code of the run.
-    """
-    from chatops.reports import run_document, source, unserved
-    from chatops.services import unserved_warning
-
-    if not no_wait:
-        from chatops.follow import follow
-
-        raise typer.Exit(follow(source(), run_id, as_json=as_json))
-    if as_json:
-        show_json(run_document(source(), run_id))
-    else:
-        sys.stdout.write(f"{run_id}\n")
-        sys.stdout.flush()
-    warning = unserved_warning(unserved(source(), run_id))
-    if warning is not None:
-        warn(warning)
-
-
+@with_groups
 def plan(
     context: typer.Context,
     job: Annotated[str, typer.Argument(metavar="JOB", help="roll, drain, nginx.upgrade, …")],
     pool: Target,
+    choice: ServerChoice,
     hosts: Hosts = None,
-    limit: Limit = None,
-    exclude: Exclude = None,
-    set_: Set = None,
-    max_unavailable: MaxUnavailable = None,
-    stages: Stages = None,
-    include_maintenance: IncludeMaintenance = False,
     binary: Binary = None,
     package: Package = None,
     build: Build = None,
@@ -222,7 +71,7 @@ def plan(
     from chatops.start import make_plan
     from workflows.nginx_options import NginxOptions
 
-    options = job_options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
+    options = choice.options()
     if binary or package or build:
         nginx = NginxOptions.parse(binary=binary, package=package, build=build)
         options = replace(options, nginx=nginx)

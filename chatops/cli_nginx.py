@@ -7,18 +7,8 @@ from typing import Annotated
 
 import typer
 
-from chatops.cli_common import AsJson, Fleet, NoWait, Reason, Yes, fleet_path, show, show_json
-from chatops.cli_jobs import (
-    Exclude,
-    Hosts,
-    IncludeMaintenance,
-    Limit,
-    MaxUnavailable,
-    Set,
-    Stages,
-    ask_and_follow,
-    job_options,
-)
+from chatops.cli_asking import Asking, Hosts, ServerChoice, ask_and_follow, with_groups
+from chatops.cli_common import AsJson, Fleet, fleet_path, show, show_json
 from chatops.cli_nginx_options import (
     AddArgument,
     Binary,
@@ -56,9 +46,12 @@ def register(app: typer.Typer) -> None:
     app.add_typer(nginx, name="nginx", rich_help_panel="Jobs")
 
 
+@with_groups
 def upgrade(
     context: typer.Context,
     group: Group,
+    choice: ServerChoice,
+    asking: Asking,
     hosts: Hosts = None,
     binary: Binary = None,
     package: Package = None,
@@ -70,17 +63,6 @@ def upgrade(
     soak: SoakTime = None,
     confirm: Confirm = None,
     force: Force = False,
-    limit: Limit = None,
-    exclude: Exclude = None,
-    set_: Set = None,
-    max_unavailable: MaxUnavailable = None,
-    stages: Stages = None,
-    include_maintenance: IncludeMaintenance = False,
-    reason: Reason = None,
-    yes: Yes = False,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-    fleet: Fleet = None,
 ) -> None:
     """Replace nginx's binary without closing its listening sockets, host by host.
 
@@ -100,7 +82,6 @@ def upgrade(
     winch nginx upgrade edge-nginx web1 --binary ./nginx --soak 1h
     """
     from workflows.nginx_options import NginxOptions
-    from workflows.options import Options
 
     source = NginxOptions.parse(
         binary=binary,
@@ -114,43 +95,17 @@ def upgrade(
         soak=soak,
         confirm=confirm,
     )
-    options = Options.parse(
-        limit=limit or (),
-        exclude=exclude or (),
-        set_=set_ or (),
-        max_unavailable=max_unavailable,
-        stages=stages,
-        include_maintenance=include_maintenance,
-        nginx=source,
-    )
-    ask_and_follow(
-        fleet_path(context, fleet),
-        "nginx.upgrade",
-        group,
-        hosts or [],
-        options,
-        reason=reason,
-        yes=yes,
-        no_wait=no_wait,
-        as_json=as_json,
-    )
+    options = choice.options(nginx=source)
+    ask_and_follow(context, "nginx.upgrade", group, hosts, options, asking)
 
 
+@with_groups
 def rollback(
     context: typer.Context,
     group: Group,
+    choice: ServerChoice,
+    asking: Asking,
     hosts: Hosts = None,
-    limit: Limit = None,
-    exclude: Exclude = None,
-    set_: Set = None,
-    max_unavailable: MaxUnavailable = None,
-    stages: Stages = None,
-    include_maintenance: IncludeMaintenance = False,
-    reason: Reason = None,
-    yes: Yes = False,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-    fleet: Fleet = None,
 ) -> None:
     """Bring the old nginx back, from whatever phase each host is in.
 
@@ -163,18 +118,7 @@ def rollback(
 
     Example: winch nginx rollback edge-nginx --reason "500s since 10:04"
     """
-    options = job_options(limit, exclude, set_, max_unavailable, stages, include_maintenance)
-    ask_and_follow(
-        fleet_path(context, fleet),
-        "nginx.rollback",
-        group,
-        hosts or [],
-        options,
-        reason=reason,
-        yes=yes,
-        no_wait=no_wait,
-        as_json=as_json,
-    )
+    ask_and_follow(context, "nginx.rollback", group, hosts, choice.options(), asking)
 
 
 def status(

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatops.cli_common import (
-    AsJson,
-    Fleet,
-    NoWait,
-    Reason,
-    Yes,
-    fleet_path,
-    note,
-    show,
-    show_json,
-)
-from chatops.cli_jobs import Exclude, Limit, MaxUnavailable, Set, ask_and_follow
+from chatops.cli_asking import Asking, Choice, Limit, ask_and_follow, with_groups
+from chatops.cli_common import AsJson, Fleet, fleet_path, note, show, show_json
 from worker.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,9 +58,11 @@ def status(
     raise typer.Exit(code)
 
 
+@with_groups
 def prepare(
     context: typer.Context,
     pairs: Pairs,
+    asking: Asking,
     install: Annotated[
         bool,
         typer.Option("--install", help="Add the lines, if `keepalived -t` accepts them; reload."),
@@ -79,11 +71,6 @@ def prepare(
         bool, typer.Option("--undo", help="Remove what --install has added; reload.")
     ] = False,
     limit: Limit = None,
-    reason: Reason = None,
-    yes: Yes = False,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-    fleet: Fleet = None,
 ) -> None:
     """Show the lines that let keepalived watch a track_file: a failover without a gap.
 
@@ -95,7 +82,7 @@ def prepare(
 
     winch pair prepare edge --install
     """
-    path = fleet_path(context, fleet)
+    path = fleet_path(context, asking.fleet)
     if install and undo:
         raise UsageError("pair prepare: give one of --install and --undo")
     if not install and not undo:
@@ -108,22 +95,15 @@ def prepare(
     from workflows.options import Options
 
     options = Options(limit=_words(limit), first=backups(_seen(path, pairs)))
-    ask_and_follow(
-        path,
-        "pair.prepare" if install else "pair.unprepare",
-        ",".join(pairs),
-        [],
-        options,
-        reason=reason,
-        yes=yes,
-        no_wait=no_wait,
-        as_json=as_json,
-    )
+    job = "pair.prepare" if install else "pair.unprepare"
+    ask_and_follow(context, job, ",".join(pairs), None, options, asking)
 
 
+@with_groups
 def failover(
     context: typer.Context,
     pair: OnePair,
+    asking: Asking,
     host: Annotated[
         str | None,
         typer.Argument(metavar="[HOST]", help="Who gives up what it holds; else the holder."),
@@ -131,11 +111,6 @@ def failover(
     back: Annotated[
         bool, typer.Option("--back", help="Let the members take their places again.")
     ] = False,
-    reason: Reason = None,
-    yes: Yes = False,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-    fleet: Fleet = None,
 ) -> None:
     """Let the other member hold the addresses, without a gap where that is possible.
 
@@ -151,7 +126,7 @@ def failover(
     """
     from workflows.options import Options
 
-    path = fleet_path(context, fleet)
+    path = fleet_path(context, asking.fleet)
     limit = _words([host] if host else None)
     if not back:
         from chatops.pairs import holders
@@ -161,32 +136,12 @@ def failover(
             found = holders(seen)
             limit = tuple(names[0] for names in found.values() if len(names) == 1)
         _say_gaps(seen)
-    ask_and_follow(
-        path,
-        "pair.failback" if back else "pair.failover",
-        pair,
-        [],
-        Options(limit=limit),
-        reason=reason,
-        yes=yes,
-        no_wait=no_wait,
-        as_json=as_json,
-    )
+    job = "pair.failback" if back else "pair.failover"
+    ask_and_follow(context, job, pair, None, Options(limit=limit), asking)
 
 
-def upgrade(
-    context: typer.Context,
-    pairs: Pairs,
-    limit: Limit = None,
-    exclude: Exclude = None,
-    set_: Set = None,
-    max_unavailable: MaxUnavailable = None,
-    reason: Reason = None,
-    yes: Yes = False,
-    no_wait: NoWait = False,
-    as_json: AsJson = False,
-    fleet: Fleet = None,
-) -> None:
+@with_groups
+def upgrade(context: typer.Context, pairs: Pairs, choice: Choice, asking: Asking) -> None:
     """Upgrade both members of a pair: the BACKUP, failover, the former MASTER, home again.
 
     Each member gives up what it holds, is redeployed (`redeploy` of the pair), verified, and takes
@@ -205,25 +160,12 @@ def upgrade(
     from dataclasses import replace
 
     from chatops.pairs import backups
-    from workflows.options import Options
 
-    path = fleet_path(context, fleet)
-    options = Options.parse(
-        limit=limit or (), exclude=exclude or (), set_=set_ or (), max_unavailable=max_unavailable
-    )
-    seen = _seen(path, pairs)
+    options = choice.options()
+    seen = _seen(fleet_path(context, asking.fleet), pairs)
     _say_gaps(seen)
-    ask_and_follow(
-        path,
-        "pair.upgrade",
-        ",".join(pairs),
-        [],
-        replace(options, first=backups(seen)),
-        reason=reason,
-        yes=yes,
-        no_wait=no_wait,
-        as_json=as_json,
-    )
+    options = replace(options, first=backups(seen))
+    ask_and_follow(context, "pair.upgrade", ",".join(pairs), None, options, asking)
 
 
 def _seen(path: Path, names: Sequence[str]) -> list[tuple[Pair, Seen]]:

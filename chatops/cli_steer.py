@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from chatops.cli_asking import follow_or_not
 from chatops.cli_common import (
     AsJson,
     NoWait,
@@ -18,7 +19,6 @@ from chatops.cli_common import (
     note,
     show_json,
 )
-from chatops.cli_jobs import follow_or_not
 
 _PANEL = "Steer a run"
 

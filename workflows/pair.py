@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from worker.errors import UsageError
 from worker.plan import BackStep, HostSpec, LaneSpec, Plan, Policy, StepSpec
+from worker.windows import Window
 from workflows.deploying import (
     lasting,
     redeploy_params,
@@ -15,6 +16,7 @@ from workflows.deploying import (
     verify_step,
 )
 from workflows.hosts import host_specs
+from workflows.hours import windows_of
 from workflows.model import Fleet
 from workflows.options import Options, check_option, words
 from workflows.pair_steps import (
@@ -52,7 +54,8 @@ def plan_pair_upgrade(fleet: Fleet, target: str, options: Options) -> Plan:
     gives it up before it is touched, so that the order is never a danger.
 
     Raises:
-        UsageError: an unknown pair or host, a pair without `redeploy`, a variable without a value.
+        UsageError: an unknown pair or host, a pair without `redeploy`, a variable without a value,
+            pairs with different windows.
     """
     pairs = find_pairs(fleet, target)
     chosen = _choose(pairs, options)
@@ -71,7 +74,9 @@ def plan_pair_upgrade(fleet: Fleet, target: str, options: Options) -> Plan:
         lanes = [_upgrade_lane(fleet, name, host, options) for host in chosen[name]]
         for number, lane in enumerate(lanes):
             rounds[number].append(lane)
-    return _plan(fleet, "pair.upgrade", target, options, chosen, rounds)
+    plan = _plan(fleet, "pair.upgrade", target, options, chosen, rounds)
+    windows = _common_windows(pairs)
+    return plan.model_copy(update={"policy": plan.policy.model_copy(update={"windows": windows})})
 
 
 def plan_pair_failover(fleet: Fleet, target: str, options: Options) -> Plan:
@@ -270,6 +275,8 @@ def _plan(
 
     All pairs go at once; no second member starts before all first ones are done.
     """
+    if options.stages:
+        raise UsageError("--stages: a pair's members have an order of their own; use --limit")
     lanes = [lane for lanes in rounds for lane in lanes]
     hosts = host_specs(fleet, _each_once(name for lane in lanes for name in lane.touches))
     count = max(len(lanes) for lanes in rounds)
@@ -289,6 +296,16 @@ def _plan(
         lanes=[*_gates(fleet, checked, hosts), *lanes],
         policy=Policy(max_unavailable=count, stages=stages, max_failures=0, on_failure="rollback"),
     )
+
+
+def _common_windows(pairs: Mapping[str, Pair]) -> list[Window]:
+    (first, pair), *others = pairs.items()
+    for name, other in others:
+        if other.policy.windows != pair.policy.windows:
+            raise UsageError(
+                f"pairs {first} and {name} have different windows: upgrade each by itself"
+            )
+    return windows_of(pair.policy.windows)
 
 
 def _gates(

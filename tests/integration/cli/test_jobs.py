@@ -48,7 +48,7 @@ def test_a_roll_is_followed_line_by_line_to_its_recap(machine: Machine) -> None:
     assert shown["reason"] == "because"
     assert shown["progress"] == {"done": 12, "total": 12}
     logs = machine.winch("logs", run, "web1").stdout
-    assert "# echo 'set server web/web1 state drain'" in logs
+    assert "# echo 'set server web/web1 state drain; show" in logs
     assert "web2.version" not in logs
 
 
