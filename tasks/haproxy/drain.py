@@ -9,7 +9,7 @@ from tasks.haproxy.decide import Stood, lacking, out_already
 from tasks.haproxy.errors import RuntimeApiRefused
 from tasks.haproxy.params import Drain
 from tasks.haproxy.pool import Observation, Place, Pool
-from tasks.haproxy.preflight import already_out
+from tasks.haproxy.preflight import Out, say_out
 from tasks.haproxy.restore import restore, set_states, state_commands
 from tasks.journal import Journal
 from tasks.patience import Patience
@@ -113,12 +113,12 @@ class _Drain:
 
     def _refuse_if_out(self, seen: Observation) -> None:
         out = [
-            already_out(f"{place.backend}/{place.server}", str(place.at), state)
+            Out(f"{place.backend}/{place.server}", str(place.at), state)
             for place in self.pool.places
             if (state := out_already(seen.server(place))) is not None
         ]
         if out and not self.params.include_maintenance:
-            raise Refused("; ".join(out))
+            raise Refused("; ".join(say_out(out)))
 
     def _lack(self, seen: Observation, up: dict[Place, bool], *, exactly_up: bool) -> list[str]:
         """What the balancers would lack. A server that carries nothing takes nothing away."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import repeat
 
 from tasks.haproxy.client import Runtime
@@ -40,7 +42,10 @@ def check_pool(context: Context, params: CheckPool) -> Outcome:
     with ThreadPoolExecutor(min(MOST_AT_ONCE, max(1, len(places)))) as threads:
         found = list(threads.map(problems, runtimes, places, repeat(params)))
     found += [master_problems(context, balancer) for balancer in params.balancers]
-    wrong = list(dict.fromkeys(problem for some in found for problem in some))
+    flat = [problem for some in found for problem in some]
+    out = [problem for problem in flat if isinstance(problem, Out)]
+    wrong = list(dict.fromkeys(problem for problem in flat if isinstance(problem, str)))
+    wrong += say_out(out)
     if wrong:
         raise Refused("; ".join(wrong))
     balancers = ", ".join(balancer.host for balancer in params.balancers)
@@ -72,7 +77,7 @@ def check_hosts(hosts: list[Host]) -> None:
         raise Unreachable(silent[0])
 
 
-def master_problems(context: Context, balancer: Balancer) -> list[str]:
+def master_problems(context: Context, balancer: Balancer) -> list[str | Out]:
     """See that the master's socket answers, if there is one."""
     if balancer.master_socket is None:
         return []
@@ -88,7 +93,7 @@ def master_problems(context: Context, balancer: Balancer) -> list[str]:
     ]
 
 
-def problems(runtime: Runtime, at: Endpoint, params: CheckPool) -> list[str]:
+def problems(runtime: Runtime, at: Endpoint, params: CheckPool) -> list[str | Out]:
     """List what is wrong at one socket."""
     try:
         level = runtime.ask("show cli level")[0]
@@ -100,7 +105,7 @@ def problems(runtime: Runtime, at: Endpoint, params: CheckPool) -> list[str]:
             f"{runtime.where}: expected a socket of level admin, it is {level}: "
             "add `level admin` to this `stats socket` in haproxy.cfg and reload HAProxy"
         ]
-    wrong = [
+    wrong: list[str | Out] = [
         f"{at}: no server {target.server} in backend {target.backend}"
         f"{suggest(target.server, backends[target.backend].servers)}"
         for target in params.targets
@@ -111,28 +116,44 @@ def problems(runtime: Runtime, at: Endpoint, params: CheckPool) -> list[str]:
     return _taken_out(at, backends, params) or _capacity(runtime, at, backends, params)
 
 
-def _taken_out(at: Endpoint, backends: dict[str, Backend], params: CheckPool) -> list[str]:
+def _taken_out(at: Endpoint, backends: dict[str, Backend], params: CheckPool) -> list[str | Out]:
     if params.include_maintenance:
         return []
     return [
-        already_out(str(target), str(at), state)
+        Out(str(target), str(at), state)
         for target in params.targets
         if (state := out_already(backends[target.backend].servers[target.server])) is not None
     ]
 
 
-def already_out(server: str, where: str, state: str) -> str:
-    """Word the refusal of a server that somebody else has taken out."""
-    return (
-        f"{server} is {state} on {where} already, and not by this run: enable it first "
-        "(`winch enable`), leave it out (`--exclude`), or take it along and leave it as it is "
-        "(`--include-maintenance`)"
-    )
+@dataclass(frozen=True)
+class Out:
+    """A server that somebody else has taken out: where, and how (`in maintenance`)."""
+
+    server: str
+    where: str
+    state: str
+
+
+def say_out(found: Iterable[Out]) -> list[str]:
+    """Word the refusal of servers that somebody else has taken out, those alike together."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for out in found:
+        places.setdefault((out.server, out.state), []).append(out.where)
+    alike: dict[tuple[str, str], list[str]] = {}
+    for (server, state), where in places.items():
+        alike.setdefault((state, ", ".join(where)), []).append(server)
+    return [
+        f"{', '.join(servers)} {'is' if len(servers) == 1 else 'are'} {state} on {where} already, "
+        "and not by this run: enable it first (`winch enable`), leave it out (`--exclude`), or "
+        "take it along and leave it as it is (`--include-maintenance`)"
+        for (state, where), servers in alike.items()
+    ]
 
 
 def _capacity(
     runtime: Runtime, at: Endpoint, backends: dict[str, Backend], params: CheckPool
-) -> list[str]:
+) -> list[str | Out]:
     patience = Patience()
     while True:
         wrong = {
