@@ -38,10 +38,13 @@ class Teller:
 
     def tell(self, document: Document, *, at: str, clock: float) -> list[Event]:
         """List what is new in a document that was read at `at` (ISO 8601), `clock` in seconds."""
-        events = self._of_run(document, at)
+        of_run = self._of_run(document, at)
+        events = [] if document["ended_at"] else of_run
         for host in document["hosts"]:
             events += self._of_steps(host, at, clock)
             events += self._of_host(host, at)
+        # Times are whole seconds: the end of a run comes after those of its hosts.
+        events += of_run if document["ended_at"] else []
         return sorted(events, key=lambda event: event.at)
 
     def _of_run(self, document: Document, at: str) -> list[Event]:
@@ -49,7 +52,7 @@ class Teller:
         if state == self._run:
             return []
         first, self._run = self._run is None, state
-        when = document["created_at"] if first else (document["ended_at"] or at)
+        when = document["ended_at"] or (document["created_at"] if first else at)
         return [Event(when, "-", "", document["status"], document["detail"] or "")]
 
     def _of_host(self, host: Document, at: str) -> list[Event]:
