@@ -18,73 +18,28 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
-from sqlalchemy import or_, update
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col, select
 
 from chatops.chat.card import Card, milestones, note
+from chatops.chat.messages import Messages
+from chatops.chat.network import Gone, Network, NetworkError, TooFast
 from chatops.chat.talk import Talk
 from chatops.redact import redacted
 from chatops.render.words import ENDED, Document
 from worker.errors import WinchError
-from worker.models import ACTIVE, ChatMessage, Run
+from worker.models import ChatMessage, Run
 from worker.report import run_document
 from worker.store import Store
 
 log = logging.getLogger(__name__)
 
 TICK = 0.5  # seconds between two looks
-OWNED = 15.0  # seconds for which a message is one process's
 _BACKOFF, _BACKOFF_MOST = 2.0, 120.0  # seconds after a network has failed
 _SLOW = 0.05  # seconds: a look at a run that takes longer is taken more seldom,
 _SELDOM = 20  # so many times as long as it takes
 _MOST_LINES = 30  # of one message in a thread
 _SETTLED = frozenset({"failed", "rolled_back", "aborted", "succeeded", "paused", "waiting"})
-
-
-class NetworkError(WinchError):
-    """A chat network does not do what it was asked to; later it may."""
-
-
-class TooFast(NetworkError):
-    """The network wants to be left alone for so many seconds."""
-
-    def __init__(self, message: str, seconds: float = 1.0) -> None:
-        super().__init__(message, seconds)
-        self.seconds = seconds
-
-
-class Gone(NetworkError):
-    """The room or the message is not there, or we may not write there: trying again is no use."""
-
-
-class Network(Protocol):
-    """How a network is written to. Ids are the network's own."""
-
-    name: str
-    pace: float  # seconds between two calls
-    edit_pace: float  # seconds between two edits of one message
-
-    def post(self, channel: str, card: Card, *, thread: str | None, key: str) -> tuple[str, str]:
-        """Post a card; `key`: the same again is the same message, where a network knows that.
-
-        Returns the channel (a direct message gets one of its own) and the message.
-
-        Raises:
-            NetworkError: it did not.
-        """
-
-    def edit(self, channel: str, message: str, card: Card) -> None:
-        """Put another card in the place of one.
-
-        Raises:
-            NetworkError: it did not.
-        """
-
-    def private(self, identity: str) -> str | None:
-        """Name the channel in which somebody is reached alone, if there is one."""
 
 
 @dataclass
@@ -108,7 +63,7 @@ class Courier:
         self.network = network
         self._store: Store = talk.desk.store
         self._clock = clock
-        self._owner = owner or uuid.uuid4().hex
+        self._messages = Messages(self._store, network.name, owner or uuid.uuid4().hex)
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -118,12 +73,7 @@ class Courier:
 
     def follow(self, channel: str, run: int, asked_by: str) -> None:
         """Tell a room of a run from now on; again is the same."""
-        row = ChatMessage(network=self.network.name, channel=channel, run_id=run, asked_by=asked_by)
-        try:
-            with self._store.write() as session:
-                session.add(row)
-        except IntegrityError:  # it is followed there already
-            log.debug("run %s is followed in %s already", run, channel)
+        self._messages.add(channel, run, asked_by)
         self._wake.set()
 
     def start(self) -> None:
@@ -139,15 +89,7 @@ class Courier:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(20.0)
-        try:
-            with self._store.write() as session:
-                session.exec(
-                    update(ChatMessage)
-                    .where(col(ChatMessage.owner) == self._owner)
-                    .values(owner=None, owned_until=0.0)
-                )
-        except WinchError as error:
-            log.debug("messages stay ours for %s s: %s", OWNED, error)
+        self._messages.leave()
 
     def _work(self) -> None:
         while not self._stopping.is_set():
@@ -166,7 +108,8 @@ class Courier:
         """Look at every run that is followed, and say what is new."""
         if self._resting(None):
             return
-        rows = [row for row in self._due() if not self._resting(row.id) and self._own(row)]
+        due = self._messages.due()
+        rows = [row for row in due if not self._resting(row.id) and self._messages.take(row)]
         # What people wait for first: messages that are not there, then ends and questions.
         for row, document in sorted(self._looks(rows), key=lambda look: _urgency(*look)):
             if self._stopping.is_set() or self._resting(None):
@@ -177,7 +120,7 @@ class Courier:
             except TooFast as error:
                 self._rest(None, error.seconds)
             except Gone as error:
-                self._gone(row, str(error))
+                self._messages.give_up(row, str(error))
             except NetworkError as error:
                 before = self._troubles.get(row.id, _Trouble()).seconds
                 seconds = min(_BACKOFF_MOST, before * 2 or _BACKOFF)
@@ -205,47 +148,6 @@ class Courier:
         self._next_look = {row.run_id: self._next_look.get(row.run_id, 0.0) for row in rows}
         return found
 
-    def _due(self) -> list[ChatMessage]:
-        """The messages about runs that go on, or whose last end is not shown yet."""
-        with self._store.read() as session:
-            return list(
-                session.exec(
-                    select(ChatMessage)
-                    .join(Run, col(Run.id) == col(ChatMessage.run_id))
-                    .where(
-                        ChatMessage.network == self.network.name,
-                        col(ChatMessage.gone).is_(None),
-                        or_(
-                            col(Run.status).in_(ACTIVE),
-                            col(ChatMessage.settled_at).is_(None),
-                            col(Run.ended_at) != col(ChatMessage.settled_at),
-                            col(Run.status) != col(ChatMessage.settled),
-                        ),
-                    )
-                    .order_by(col(ChatMessage.shown_at))
-                )
-            )
-
-    def _own(self, row: ChatMessage) -> bool:
-        """Take a message, or keep it."""
-        now = self._store.now()
-        if row.owner == self._owner and row.owned_until > now + OWNED / 2:
-            return True
-        with self._store.write() as session:
-            taken = session.exec(
-                update(ChatMessage)
-                .where(
-                    col(ChatMessage.id) == row.id,
-                    or_(
-                        col(ChatMessage.owner).is_(None),
-                        col(ChatMessage.owner) == self._owner,
-                        col(ChatMessage.owned_until) < now,
-                    ),
-                )
-                .values(owner=self._owner, owned_until=now + OWNED)
-            ).rowcount
-        return taken == 1
-
     def _update(self, row: ChatMessage, document: Document) -> None:
         card = self.talk.shared_card(document)
         digest = _digest(card)
@@ -254,7 +156,7 @@ class Courier:
         elif digest != row.shown and self._may_edit(row, document):
             self._pace()
             self.network.edit(row.channel, row.message, card)
-            self._keep(row, shown=digest, shown_at=self._store.now())
+            self._messages.keep(row, shown=digest, shown_at=self._store.now())
         self._tell(row, document)
         current = row.shown == digest and set(_keys(document)) <= set(row.told)
         if document["status"] in ENDED and current:
@@ -274,7 +176,7 @@ class Courier:
             channel, message = self.network.post(private, card, thread=None, key=key)
         now = self._store.now()
         try:
-            self._keep(row, channel=channel, message=message, shown=digest, shown_at=now)
+            self._messages.keep(row, channel=channel, message=message, shown=digest, shown_at=now)
         except IntegrityError:  # that one is told of this run already, by way of another room
             raise Gone(f"run {row.run_id} is followed in {channel} already") from None
 
@@ -294,7 +196,7 @@ class Courier:
         self._pace()
         lines = note(*(line for _, line in batch))
         self.network.post(row.channel, lines, thread=row.message, key=key)
-        self._keep(row, told=[*row.told, *(name for name, _ in batch)])
+        self._messages.keep(row, told=[*row.told, *(name for name, _ in batch)])
 
     def _settle(self, row: ChatMessage) -> None:
         """Leave a run that has ended, unless it goes on again meanwhile."""
@@ -303,23 +205,7 @@ class Courier:
         if run.status in ENDED:
             document = run_document(self._store, row.run_id)
             if _digest(self.talk.shared_card(document)) == row.shown:
-                self._keep(
-                    row,
-                    settled=run.status,
-                    settled_at=run.ended_at,
-                    owner=None,
-                    owned_until=0.0,
-                )
-
-    def _keep(self, row: ChatMessage, **values: object) -> None:
-        for name, value in values.items():
-            setattr(row, name, value)
-        with self._store.write() as session:
-            session.exec(update(ChatMessage).where(col(ChatMessage.id) == row.id).values(**values))
-
-    def _gone(self, row: ChatMessage, why: str) -> None:
-        log.warning("%s: run %s is not followed any more: %s", self.network.name, row.run_id, why)
-        self._keep(row, gone=why[:500], owner=None, owned_until=0.0)
+                self._messages.settle(row, run)
 
     def _pace(self) -> None:
         wait = self._next_call - self._clock()

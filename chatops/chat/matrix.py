@@ -31,8 +31,9 @@ from nio.exceptions import LocalProtocolError, OlmUnverifiedDeviceError, SendRet
 
 from chatops.chat.card import Card, note
 from chatops.chat.config import MatrixConfig
-from chatops.chat.courier import Courier, Gone, NetworkError, TooFast
+from chatops.chat.courier import Courier
 from chatops.chat.matrix_html import as_answer, as_edit, content_of, in_thread
+from chatops.chat.network import Gone, NetworkError, TooFast
 from chatops.chat.seen import MAX_AGE, Seen, read_cursor, write_cursor
 from chatops.chat.talk import Asker, Talk
 from worker.errors import ServiceError, UsageError, WinchError

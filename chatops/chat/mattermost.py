@@ -26,8 +26,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chatops.chat.card import Button, Card, button, read_value
 from chatops.chat.config import MattermostConfig
-from chatops.chat.courier import Courier, Gone, NetworkError, TooFast
+from chatops.chat.courier import Courier
 from chatops.chat.mattermost_blocks import escape, post_of
+from chatops.chat.network import Gone, NetworkError, TooFast
 from chatops.chat.seen import MAX_AGE, Seen
 from chatops.chat.talk import Asker, Reply, Talk
 from worker.errors import WinchError

@@ -21,7 +21,8 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 
 from chatops.chat.card import Card, read_value
 from chatops.chat.config import SlackConfig
-from chatops.chat.courier import Courier, Gone, NetworkError, TooFast
+from chatops.chat.courier import Courier
+from chatops.chat.network import Gone, NetworkError, TooFast
 from chatops.chat.seen import Seen
 from chatops.chat.slack_blocks import blocks_of, escape
 from chatops.chat.talk import Asker, Reply, Talk

@@ -9,7 +9,8 @@ from sqlmodel import select
 
 from chatops.authorise import Principal
 from chatops.chat.card import Card
-from chatops.chat.courier import Courier, Gone, NetworkError, TooFast
+from chatops.chat.courier import Courier
+from chatops.chat.network import Gone, NetworkError, TooFast
 from chatops.chat.talk import Talk
 from chatops.desk import Desk, Order
 from tests.kit.plans import Work
