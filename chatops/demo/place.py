@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chatops.demo.configs import BALANCERS, SERVERS, Layout
 from chatops.demo.identity import PRIVSEP_DIRECTORY, Identity
-from chatops.demo.processes import free_port
+from chatops.demo.looking import free_port
 from worker.guard import file_name
 
 SOCKET_NAME_ROOM = 70  # bytes that a directory may have, so that a unix socket fits below it
@@ -45,6 +45,7 @@ def winch_environment(layout: Layout, flower_port: int) -> dict[str, str]:
         "WINCH_STATE_DIR": str(layout.state),
         "WINCH_FLEET": str(layout.fleet),
         "WINCH_FLOWER_PORT": str(flower_port),
+        "WINCH_FLOWER_LOGIN": "none",  # on loopback, and gone in minutes
         "WINCH_WEB_PORT": str(free_port("127.0.0.1")),
     }
 

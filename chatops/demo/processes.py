@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
-import signal
-import socket
 import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -21,69 +13,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chatops.demo import configs
 from chatops.demo.configs import BALANCERS, SERVERS, Layout
 from chatops.demo.identity import PRIVSEP_DIRECTORY, Identity
+from chatops.demo.looking import START_SECONDS, connects, get, wait_for
 from chatops.demo.packages import Programs
+from chatops.demo.reaper import Reaper, end_descendants
 from chatops.up import describe_exit
 from worker.errors import WinchError
 from worker.process import die_with_parent
 
 # Since OpenSSH 9.8 sshd runs helpers, whose places are compiled in; these options move them.
 SSHD_HELPERS = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}
-START_SECONDS = 15.0
-
-
-def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-    """Wait until a condition holds.
-
-    Raises:
-        WinchError: it did not in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise WinchError(f"demo: {what} within {seconds:.0f} s: it did not come")
-        time.sleep(0.05)
-
-
-def free_port(*addresses: str) -> int:
-    """Find a port that is free on all of these addresses."""
-    while True:
-        with socket.socket() as first:
-            first.bind((addresses[0], 0))
-            port = int(first.getsockname()[1])
-            if all(can_bind(address, port) for address in addresses[1:]):
-                return port
-
-
-def can_bind(address: str, port: int) -> bool:
-    """Tell whether nobody listens there."""
-    with socket.socket() as probe:
-        # As the daemons do: connections of an earlier demo in TIME_WAIT are no obstacle.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError:
-            return False
-    return True
-
-
-def connects(address: str, port: int) -> bool:
-    """Tell whether somebody listens there."""
-    with suppress(OSError), socket.create_connection((address, port), timeout=1):
-        return True
-    return False
-
-
-def get(address: str, port: int) -> tuple[int, str]:
-    """Ask for `/`. Returns status and text, (0, "") when there was no answer."""
-    connection = http.client.HTTPConnection(address, port, timeout=2)
-    try:
-        connection.request("GET", "/", headers={"Connection": "close"})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace").strip()
-    except (OSError, http.client.HTTPException):
-        return 0, ""
-    finally:
-        connection.close()
 
 
 def make_key(path: Path) -> str:
@@ -247,78 +185,3 @@ class Processes:
         self._children.clear()
         self._reaper.stop()
         end_descendants(spare=self._spare)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One line of /proc: state letter, parent and session (proc(5))."""
-
-    state: str
-    parent: int
-    session: int
-
-
-def processes_now() -> dict[int, Seen]:
-    """Read all processes from /proc."""
-    table = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            with suppress(OSError):
-                # The command's name may hold blanks and brackets: what counts follows the last.
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                table[int(entry.name)] = Seen(fields[0], int(fields[1]), int(fields[3]))
-    return table
-
-
-def descendants(table: Mapping[int, Seen], of: int) -> list[int]:
-    """List the processes below one, from the top."""
-    found, level = [], [of]
-    while level:
-        level = [pid for pid, seen in table.items() if seen.parent in level]
-        found += level
-    return found
-
-
-class Reaper(threading.Thread):
-    """Wait for adopted daemons that ended, as init does: a zombie still seems to be alive.
-
-    Adopted are those in a session of their own; children of `subprocess` are left to it.
-    """
-
-    def __init__(self, spare: int) -> None:
-        super().__init__(daemon=True)
-        self._spare = spare
-        self._stop_asked = threading.Event()
-
-    def run(self) -> None:
-        ours, session = os.getpid(), os.getsid(0)
-        while not self._stop_asked.wait(0.1):
-            for pid, seen in processes_now().items():
-                adopted = seen.parent == ours and seen.session != session and pid != self._spare
-                if adopted and seen.state == "Z":
-                    with suppress(ChildProcessError):
-                        os.waitpid(pid, os.WNOHANG)
-
-    def stop(self) -> None:
-        self._stop_asked.set()
-        self.join()
-
-
-def end_descendants(seconds: float = 5.0, *, spare: int = 0) -> None:
-    """End every process below this one but `spare`: SIGTERM, then SIGKILL."""
-    deadline = time.monotonic() + seconds
-    told: set[int] = set()
-    while pids := [pid for pid in descendants(processes_now(), os.getpid()) if pid != spare]:
-        late = time.monotonic() > deadline
-        for pid in pids:
-            if late or pid not in told:
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-                told.add(pid)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        if time.monotonic() > deadline + seconds:
-            print(f"demo: still there: {pids}", file=sys.stderr)  # noqa: T201 - say it
-            return
-        time.sleep(0.02)

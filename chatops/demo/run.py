@@ -21,9 +21,10 @@ from chatops.demo import watchdog
 from chatops.demo.configs import BALANCERS, SERVERS, Layout
 from chatops.demo.identity import Identity, who_we_are
 from chatops.demo.load import Count, Load
+from chatops.demo.looking import can_bind, free_port, wait_for
 from chatops.demo.packages import NSS_WRAPPER, Programs, find_programs
 from chatops.demo.place import leftovers, make_directory, make_layout, winch_environment
-from chatops.demo.processes import Processes, can_bind, free_port, wait_for, write_files
+from chatops.demo.processes import Processes, write_files
 from chatops.demo.report import show_report
 from chatops.up import winch_command
 from worker.errors import ServiceError, WinchError

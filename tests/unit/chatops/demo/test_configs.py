@@ -14,7 +14,8 @@ from chatops.demo import watchdog
 from chatops.demo.configs import Layout, fleet_yaml, haproxy_cfg, redeploy_script, sshd_config
 from chatops.demo.identity import Identity, shadow_locks
 from chatops.demo.place import make_directory
-from chatops.demo.processes import Seen, descendants, make_key
+from chatops.demo.processes import make_key
+from chatops.demo.reaper import Seen, descendants
 from tests.needs import needs_program
 from workflows.fleet import load_fleet
 from workflows.jobs import plan_job
