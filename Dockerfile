@@ -15,7 +15,7 @@ COPY . .
 RUN --mount=type=secret,id=ca \
     if [ -s /run/secrets/ca ]; then export PIP_CERT=/run/secrets/ca; fi \
     && python3 -m venv /opt/winch \
-    && /opt/winch/bin/pip install --quiet --constraint constraints.txt '.[postgresql]'
+    && /opt/winch/bin/pip install --quiet --constraint constraints.txt '.[postgresql,notify]'
 
 FROM ${BASE}
 ENV DEBIAN_FRONTEND=noninteractive PYTHONUNBUFFERED=1 PATH=/opt/winch/bin:$PATH \

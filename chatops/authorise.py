@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from worker.errors import UsageError
+from worker.scopes import parts, within
 from workflows.jobs import JOBS
 from workflows.problems import nearest
 from workflows.values import shown
@@ -33,6 +34,9 @@ ACTIONS: dict[str, Role] = {
     "approve": "operator",
     "abort": "operator",
     "rollback": "operator",
+    "freeze": "operator",
+    "unfreeze": "operator",  # one's own; those of others: admin
+    "override freeze": "admin",
     "break lease": "admin",
     "audit": "admin",
 }
@@ -108,22 +112,13 @@ def covers(scopes: Sequence[str], scope: str) -> bool:
     """
     if not scopes:
         return True
-    wanted = _parts(scope)
-    return bool(wanted) and all(_within(scopes, part) for part in wanted)
+    wanted = parts(scope)
+    return bool(wanted) and all(within(scopes, part) for part in wanted)
 
 
 def touches(scopes: Sequence[str], scope: str) -> bool:
     """Whether scopes include anything that `scope` is about. No scopes include everything."""
-    return not scopes or any(_within(scopes, part) for part in _parts(scope))
-
-
-def _parts(scope: str) -> list[str]:
-    kind, _, names = scope.partition(":")
-    return [f"{kind}:{name.strip()}" for name in names.split(",") if name.strip()]
-
-
-def _within(scopes: Sequence[str], part: str) -> bool:
-    return part in scopes or f"{part.partition(':')[0]}:*" in scopes
+    return not scopes or any(within(scopes, part) for part in parts(scope))
 
 
 def scope_of(job: str, target: str) -> str:

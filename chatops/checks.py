@@ -270,3 +270,10 @@ def check_flower(address: str, error: str | None) -> Finding:
     if error is not None:
         return Finding("flower", "failed", error, "correct the variable that it names")
     return Finding("flower", "ok", address)
+
+
+def check_notify(receivers: int, error: str | None) -> Finding:
+    """Judge who is told of failures."""
+    if error is not None:
+        return Finding("notifications", "failed", error, "see `winch notify check`")
+    return Finding("notifications", "ok", f"{receivers} receivers can be told")

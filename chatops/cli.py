@@ -15,6 +15,7 @@ import typer
 
 from chatops import (
     cli_fleet,
+    cli_freeze,
     cli_haproxy,
     cli_jobs,
     cli_nginx,
@@ -26,6 +27,7 @@ from chatops import (
 )
 from chatops.chat import cli as cli_chat
 from chatops.cli_common import Globals
+from chatops.notify import cli as cli_notify
 from worker.errors import UsageError, WinchError
 
 INTERRUPTED = 99
@@ -78,11 +80,13 @@ cli_haproxy.register(app)
 cli_nginx.register(app)
 cli_runs.register(app)
 cli_steer.register(app)
+cli_freeze.register(app)
 cli_fleet.register(app)
 cli_pair.register(app)
 cli_parts.register(app)
 cli_web.register(app)
 cli_chat.register(app)
+cli_notify.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -14,8 +14,10 @@ import typer
 
 from chatops.cli_common import (
     AsJson,
+    At,
     Fleet,
     NoWait,
+    OverrideFreeze,
     Reason,
     Yes,
     actor,
@@ -29,6 +31,8 @@ from chatops.cli_common import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from chatops.times import When
+    from worker.plan import Plan
     from workflows.options import Options
 
 Hosts = Annotated[
@@ -109,6 +113,8 @@ class ServerChoice(Choice):
 class Asking:
     """How the job is asked for, and what is shown of it."""
 
+    at: At = None
+    override_freeze: OverrideFreeze = False
     reason: Reason = None
     yes: Yes = False
     no_wait: NoWait = False
@@ -156,27 +162,54 @@ def ask_and_follow(
     hosts: Sequence[str] | None,
     options: Options,
     asking: Asking,
+    *,
+    look: Callable[[Plan], Sequence[str]] | None = None,
 ) -> None:
-    """Plan a job, ask whether it should start, start it, and follow it or not."""
-    from chatops.far import far
-    from chatops.render.plans import plan_summary
+    """Plan a job, ask whether it should start, start it, and follow it or not.
+
+    `look`: what else is shown to a person who is asked, a line each; it may look at the hosts.
+    """
+    from chatops.far import Wish, far
     from chatops.start import make_plan, ready_engine, start
+    from chatops.times import parse_when
     from worker.settings import settings
 
     names, reason = list(hosts or []), asking.reason
     away = far()
     if away is not None:  # it has the fleet file, and plans by it
+        wish = Wish(job, target, names, options, reason, asking.at, asking.override_freeze)
+        body = wish.body(away.now())
         confirm(f"Ask {settings().url} for {job} {target}?", yes=asking.yes)
-        run_id = away.ask(job, target, names, options, reason)
-        follow_or_not(run_id, no_wait=asking.no_wait, as_json=asking.as_json)
+        follow_or_not(away.ask(body), no_wait=asking.no_wait, as_json=asking.as_json)
         return
     plan = make_plan(fleet_path(context, asking.fleet), job, target, names, options)
     engine = ready_engine()
+    when = parse_when(asking.at, engine.store.now())
     if not asking.yes and sys.stdin.isatty():
-        note(plan_summary(plan, reason=reason))
+        _show(plan, reason, when, engine.store.now())
+        for line in () if look is None else look(plan):
+            note(f"  {line}")
         confirm("Start?", yes=False)
-    run_id = start(engine, plan, requested_by=actor(), reason=reason, warn=warn)
+    run_id = start(
+        engine,
+        plan,
+        requested_by=actor(),
+        reason=reason,
+        warn=warn,
+        when=when,
+        override_freeze=asking.override_freeze,
+    )
     follow_or_not(run_id, no_wait=asking.no_wait, as_json=asking.as_json)
+
+
+def _show(plan: Plan, reason: str | None, when: When, now: float) -> None:
+    """Say what would be started, and when."""
+    from chatops.render.plans import plan_summary
+    from worker.begin import begins
+    from worker.plan import Policy
+
+    begin = begins(plan.policy if when.windows else Policy(), when.at, now)
+    note(plan_summary(plan, reason=reason, at=begin if begin > now else None))
 
 
 def follow_or_not(run_id: int, *, no_wait: bool, as_json: bool) -> None:

@@ -61,6 +61,22 @@ Reason = Annotated[
     str | None, typer.Option("--reason", metavar="TEXT", help="Why: kept with the run.")
 ]
 
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="Start then: 22:00, tomorrow 06:00, sat 02:00, 2026-12-24T18:00, 2h. `window`: when "
+        "its window opens; `now`: also outside of it.",
+    ),
+]
+OverrideFreeze = Annotated[
+    bool,
+    typer.Option(
+        "--override-freeze", help="Although it is frozen (admin; needs --reason; is recorded)."
+    ),
+]
+
 
 def fleet_path(context: typer.Context, own: Path | None) -> Path:
     """Choose the fleet file: the command's option, the one before it, WINCH_FLEET, fleet.yaml."""

@@ -54,7 +54,8 @@ def plan(
     """Say what a job would do now, host by host, with the commands. Touches nothing.
 
     It looks at the hosts (reads only), so that what it says is what they need as they are now. A
-    command that depends on what an earlier step does is not known yet, and it says so.
+    command that depends on what an earlier step does is not known yet, and it says so. With
+    WINCH_URL the Winch there looks, at its own fleet.
 
     Exit: 0 all is well, 3 the job would be refused, 4 a host is unreachable, 5 wrong usage.
 
@@ -66,6 +67,7 @@ def plan(
     """
     from dataclasses import replace
 
+    from chatops.far import Wish, far
     from chatops.preview import preview
     from chatops.render.plans import plan_preview
     from chatops.start import make_plan
@@ -75,13 +77,17 @@ def plan(
     if binary or package or build:
         nginx = NginxOptions.parse(binary=binary, package=package, build=build)
         options = replace(options, nginx=nginx)
-    planned = make_plan(fleet_path(context, fleet), job, pool, hosts or [], options)
-    document, code = preview(planned)
+    away = far()
+    if away is not None:
+        wish = Wish(job, pool, hosts or [], options)
+        document = away.plan(wish.body(away.now()))
+    else:
+        document = preview(make_plan(fleet_path(context, fleet), job, pool, hosts or [], options))
     if as_json:
         show_json(document)
     else:
         show(plan_preview(document))
-    raise typer.Exit(code)
+    raise typer.Exit(document["exit_code"])
 
 
 _EXITS = """Exit: 0 done, 2 failed on a host, 3 refused before anything changed, 4 a host is
@@ -101,6 +107,8 @@ _HELP = {
     winch roll web --set version=1.26.3 --reason "CVE-2026-1234"
 
     winch roll web --limit web1 --yes --no-wait
+
+    winch roll web --at "sat 02:00" --no-wait
     """,
     "drain": f"""Take servers out of a pool on all its balancers, and leave them out.
 

@@ -27,6 +27,13 @@ SoakTime = Annotated[
     str | None,
     typer.Option("--soak", metavar="TIME", help="How long to keep the old master: 30s, 10m."),
 ]
+Older = Annotated[
+    bool,
+    typer.Option(
+        "--older",
+        help="Also hosts that the group's newest upgrade did not reach: back by an older one.",
+    ),
+]
 Confirm = Annotated[
     str | None,
     typer.Option(
@@ -106,6 +113,7 @@ def rollback(
     choice: ServerChoice,
     asking: Asking,
     hosts: Hosts = None,
+    older: Older = False,
 ) -> None:
     """Bring the old nginx back, from whatever phase each host is in.
 
@@ -113,12 +121,19 @@ def rollback(
     same upgrade is done with the backed-up binary. An upgrade that somebody began by hand is taken
     back too. (`winch rollback RUN` takes back what one run did, while that run holds its leases.)
 
+    A host that the newest upgrade of the group did not reach stays as it is, unless --older is
+    given. From which version to which each host goes is said before it starts.
+
     Exit: 0 done, 2 failed on a host, 3 refused before anything changed, 4 a host is unreachable,
     5 wrong usage or fleet file, 6 a lease is held by another run, 99 interrupted.
 
     Example: winch nginx rollback edge-nginx --reason "500s since 10:04"
     """
-    ask_and_follow(context, "nginx.rollback", group, hosts, choice.options(), asking)
+    from chatops.nginx_back import courses
+    from workflows.nginx_options import NginxOptions
+
+    options = choice.options(nginx=NginxOptions(older=older))
+    ask_and_follow(context, "nginx.rollback", group, hosts, options, asking, look=courses)
 
 
 def status(

@@ -51,9 +51,12 @@ def worker(
 
     Example: winch worker --site dc1 --site dc2
     """
+    from chatops.notify.sender import configured_notifier
     from worker.main import run_worker
 
-    raise typer.Exit(run_worker(site or [], concurrency=concurrency))
+    notifier = configured_notifier()
+    beside = [] if notifier is None else [notifier]
+    raise typer.Exit(run_worker(site or [], concurrency=concurrency, beside=beside))
 
 
 def flower() -> None:

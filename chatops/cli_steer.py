@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chatops.cli_asking import follow_or_not
+from chatops.cli_asking import follow_or_not, with_groups
 from chatops.cli_common import (
     AsJson,
     NoWait,
+    OverrideFreeze,
     RunNumber,
     Yes,
     actor,
@@ -20,7 +22,33 @@ from chatops.cli_common import (
     show_json,
 )
 
+if TYPE_CHECKING:
+    from chatops.orders import Override
+
 _PANEL = "Steer a run"
+
+
+@dataclass(frozen=True)
+class Overriding:
+    """That hosts are to start although a freeze holds."""
+
+    override_freeze: OverrideFreeze = False
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why: with --override-freeze.")
+    ] = None
+
+    def override(self) -> Override:
+        """Read them.
+
+        Raises:
+            UsageError: a reason for nothing.
+        """
+        from chatops.orders import Override
+        from worker.errors import UsageError
+
+        if self.reason is not None and not self.override_freeze:
+            raise UsageError("--reason is kept with --override-freeze only")
+        return Override(self.override_freeze, self.reason)
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +57,10 @@ def register(app: typer.Typer) -> None:
         app.command(command.__name__, rich_help_panel=_PANEL)(command)
 
 
+@with_groups
 def retry(
     run: RunNumber,
+    overriding: Overriding,
     hosts: Annotated[
         list[str] | None,
         typer.Argument(metavar="[HOST]...", help="Only these; else all that are not done."),
@@ -45,15 +75,18 @@ def retry(
 
     Examples: winch retry 12 · winch retry 12 web3
     """
+    override = overriding.override()
     _ask(run, f"Retry {', '.join(hosts) if hosts else 'what is not done'} of", yes)
-    names = _steer("retry", run, hosts or [])
+    names = _steer("retry", run, hosts or [], override)
     _said(run, f"retrying {_some(names)}")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
 
+@with_groups
 def skip(
     run: RunNumber,
     host: Annotated[str, typer.Argument(metavar="HOST", help="The host to leave out.")],
+    overriding: Overriding,
     yes: Yes = False,
     no_wait: NoWait = False,
     as_json: AsJson = False,
@@ -64,8 +97,9 @@ def skip(
 
     Example: winch skip 12 web3
     """
+    override = overriding.override()
     _ask(run, f"Leave {host} as it is, and go on with the other hosts of", yes)
-    _steer("skip", run, [host])
+    _steer("skip", run, [host], override)
     _said(run, f"{host} is skipped")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
@@ -80,22 +114,28 @@ def pause(run: RunNumber, as_json: AsJson = False) -> None:
     _document(run, as_json)
 
 
-def resume(run: RunNumber, no_wait: NoWait = False, as_json: AsJson = False) -> None:
+@with_groups
+def resume(
+    run: RunNumber, overriding: Overriding, no_wait: NoWait = False, as_json: AsJson = False
+) -> None:
     """Let a paused run go on.
 
     Example: winch resume 12
     """
-    _steer("resume", run)
+    _steer("resume", run, [], overriding.override())
     _said(run, "goes on")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
 
-def approve(run: RunNumber, no_wait: NoWait = False, as_json: AsJson = False) -> None:
+@with_groups
+def approve(
+    run: RunNumber, overriding: Overriding, no_wait: NoWait = False, as_json: AsJson = False
+) -> None:
     """Let the hosts go on that wait for an approval.
 
     Example: winch approve 12
     """
-    names = _steer("approve", run)
+    names = _steer("approve", run, [], overriding.override())
     _said(run, f"approved for {_some(names)}")
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
@@ -129,22 +169,27 @@ def rollback(
     follow_or_not(run, no_wait=no_wait, as_json=as_json)
 
 
-def _steer(action: str, run: int, hosts: Sequence[str] = ()) -> list[str]:
+def _steer(
+    action: str, run: int, hosts: Sequence[str] = (), override: Override | None = None
+) -> list[str]:
     """Do it by the one desk that all ways in have; the access file may bind this user, too."""
     from chatops.access import access_file
     from chatops.desk import Desk
     from chatops.far import far
+    from chatops.orders import NO_OVERRIDE
     from chatops.start import ready_engine
     from worker.app import engine
     from worker.settings import settings
 
+    override = override or NO_OVERRIDE
     away = far()
     if away is not None:
-        return away.steer(action, run, hosts)
+        return away.steer(action, run, hosts, override=override.why)
     rules = access_file()
     # To pause is all that can be done while Redis is away, and the last thing to be kept from.
     desk = Desk(engine() if action == "pause" else ready_engine(), rules, settings().fleet)
-    return desk.steer(rules.current().principal(actor()), action, run, hosts)
+    principal = rules.current().principal(actor())
+    return desk.steer(principal, action, run, hosts, override=override)
 
 
 def _ask(run: int, question: str, yes: bool) -> None:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from threading import BoundedSemaphore
+from typing import Any
 
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
@@ -20,20 +21,23 @@ from sqlmodel import Session
 from chatops import idempotency
 from chatops.access import AccessFile
 from chatops.authorise import Principal, Role, covers, parse_role, scope_of
-from chatops.start import check, start
+from chatops.orders import NO_OVERRIDE, OVERRIDING, STEERING, Asked, Order, Override
+from chatops.preview import preview
+from chatops.start import check, check_override, refused, start
+from chatops.times import parse_when
 from worker import control
-from worker.audit import record
 from worker.engine import Engine
-from worker.errors import Forbidden, ServiceError, UsageError
+from worker.errors import Forbidden, Frozen, ServiceError, UsageError
 from worker.models import Lease, Run
+from worker.plan import Plan
 from workflows.fleet import load_fleet
 from workflows.jobs import plan_job
 from workflows.model import Fleet
-from workflows.options import Options
 
 log = logging.getLogger(__name__)
 
-STEERING = ("retry", "skip", "pause", "resume", "approve", "abort", "rollback")
+_PREVIEWS = 4  # at once: each looks at many hosts
+_PATIENCE = 10.0  # seconds
 
 
 class NotFound(UsageError):
@@ -44,25 +48,6 @@ class KeyReused(UsageError):
     """An Idempotency-Key came again with another request."""
 
 
-@dataclass(frozen=True)
-class Order:
-    """A job that somebody asks for."""
-
-    job: str
-    target: str
-    hosts: Sequence[str] = ()
-    options: Options = field(default_factory=Options)
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The run that an order has made; `replayed`: it had been made before, by the same key."""
-
-    run_id: int
-    replayed: bool = False
-
-
 class Desk:
     """One process's desk. Thread-safe."""
 
@@ -71,6 +56,7 @@ class Desk:
         self.access = access
         self.store = engine.store
         self._fleet_file = fleet_file
+        self._previews = BoundedSemaphore(_PREVIEWS)
 
     def fleet(self) -> Fleet:
         """Read the fleet file.
@@ -97,19 +83,16 @@ class Desk:
             Forbidden: the principal may not.
             UsageError: what was asked for cannot be meant.
             Refused: the job can never be done like that.
+            Frozen: a freeze holds when it is to start.
             KeyReused: the key came with another order before.
             ServiceError: the database does not answer; nothing was started.
         """
-        what = f"{order.job} {order.target}"
-        # First of all, so that a principal learns nothing of what is not its own.
-        scope = scope_of(order.job, order.target)
-        if principal.scopes and not scope:
-            check(self.store, principal, "start", "", what=what)
-        check(self.store, principal, "start", scope or None, what=what)
+        self._check_start(principal, order)
         before = None if key is None else idempotency.find(self.store, key)
         if before is not None:
             return _replayed(before, key)
-        plan = plan_job(self.fleet(), order.job, order.target, order.hosts, order.options)
+        when = parse_when(order.at, self.store.now())
+        plan = self._plan(order)
 
         def keep(session: Session, run_id: int) -> None:
             if key is not None:
@@ -122,6 +105,8 @@ class Desk:
                 requested_by=principal,
                 reason=order.reason,
                 warn=log.warning,
+                when=when,
+                override_freeze=order.override_freeze,
                 access=self.access.current(),
                 also=keep,
             )
@@ -131,6 +116,36 @@ class Desk:
                 raise
             return _replayed(before, key)
         return Asked(run_id)
+
+    def preview(self, principal: Principal, order: Order) -> dict[str, Any]:
+        """Say what a job would do now, as `winch plan --json` does. Changes nothing.
+
+        Raises:
+            Forbidden: the principal may not start it.
+            UsageError: what was asked for cannot be meant.
+            Refused: the job can never be done like that.
+            ServiceError: too many ask at once.
+        """
+        self._check_start(principal, order)
+        parse_when(order.at, self.store.now())
+        plan = self._plan(order)
+        if not self._previews.acquire(timeout=_PATIENCE):
+            raise ServiceError("too many plans are being made; try again")
+        try:
+            return preview(plan)
+        finally:
+            self._previews.release()
+
+    def _check_start(self, principal: Principal, order: Order) -> None:
+        """First of all, so that a principal learns nothing of what is not its own."""
+        what = f"{order.job} {order.target}"
+        scope = scope_of(order.job, order.target)
+        if principal.scopes and not scope:
+            check(self.store, principal, "start", "", what=what)
+        check(self.store, principal, "start", scope or None, what=what)
+
+    def _plan(self, order: Order) -> Plan:
+        return plan_job(self.fleet(), order.job, order.target, order.hosts, order.options)
 
     def run(self, principal: Principal, run_id: int, action: str = "look") -> Run:
         """Return a run that the principal may know of, and do `action` to.
@@ -155,7 +170,13 @@ class Desk:
         return run
 
     def steer(
-        self, principal: Principal, action: str, run_id: int, hosts: Sequence[str] = ()
+        self,
+        principal: Principal,
+        action: str,
+        run_id: int,
+        hosts: Sequence[str] = (),
+        *,
+        override: Override = NO_OVERRIDE,
     ) -> list[str]:
         """Retry, skip, pause, resume, approve, abort or roll back. Returns the hosts it is about.
 
@@ -163,45 +184,60 @@ class Desk:
             NotFound: there is no such run.
             Forbidden: the principal may not.
             NotNow: the run is not in that state; somebody else may have been faster.
-            UsageError: a host is not in the run.
+            Frozen: a freeze keeps hosts from starting, and it is not overridden.
+            UsageError: a host is not in the run, or an override without a reason.
         """
-        self.run(principal, run_id, action)
+        run = self.run(principal, run_id, action)
+        what = f"run {run_id}"
+        if override.freeze:
+            if action not in OVERRIDING:
+                raise UsageError(f"{action} {what}: no freeze keeps anybody from it")
+            why = override.reason
+            check_override(self.store, principal, run.scope, why, what=what, run_id=run_id)
+        try:
+            return self._steer(principal, action, run_id, hosts, override.why)
+        except Frozen as error:
+            refused(self.store, principal, action, what, run_id, str(error))
+            raise
+
+    def _steer(
+        self,
+        principal: Principal,
+        action: str,
+        run_id: int,
+        hosts: Sequence[str],
+        override: str | None,
+    ) -> list[str]:
         name = principal.name
         match action:
             case "retry":
-                return control.retry(self.engine, run_id, hosts, name)
+                return control.retry(self.engine, run_id, hosts, name, override=override)
             case "rollback":
                 return control.rollback(self.engine, run_id, name)
             case "approve":
-                return self._approve(principal, run_id)
+                return self._approve(principal, run_id, override)
             case "skip":
                 if len(hosts) != 1:
                     raise UsageError(f"skip run {run_id}: name one host")
-                control.skip(self.engine, run_id, hosts[0], name)
+                control.skip(self.engine, run_id, hosts[0], name, override=override)
                 return list(hosts)
             case "pause":
                 control.pause(self.engine, run_id, name)
             case "resume":
-                control.resume(self.engine, run_id, name)
+                control.resume(self.engine, run_id, name, override=override)
             case "abort":
                 control.abort(self.engine, run_id, name)
             case _:
                 raise UsageError(f"there is no {action}; there is {', '.join(STEERING)}")
         return []
 
-    def _approve(self, principal: Principal, run_id: int) -> list[str]:
+    def _approve(self, principal: Principal, run_id: int, override: str | None) -> list[str]:
+        name, person = principal.name, principal.who
         try:
-            return control.approve(self.engine, run_id, principal.name, person=principal.who)
+            return control.approve(self.engine, run_id, name, person=person, override=override)
         except Forbidden as error:
-            self.refused(principal, "approve", f"run {run_id}", run_id, str(error))
+            refused(self.store, principal, "approve", f"run {run_id}", run_id, str(error))
             raise
-
-    def refused(
-        self, principal: Principal, action: str, what: str, run_id: int | None, why: str
-    ) -> None:
-        """Keep a refusal in the audit."""
-        with self.store.write() as session:
-            record(session, self.store.now(), principal.name, action, what, run_id, "refused", why)
 
     def break_lease(self, principal: Principal, name: str, reason: str) -> int | None:
         """Take a lease away from the run that holds it. Returns that run.

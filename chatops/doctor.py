@@ -185,6 +185,23 @@ def examine_flower(given: Settings) -> Finding:
     return checks.check_flower(flower_url(given), None)
 
 
+def examine_notify(given: Settings) -> list[Finding]:
+    """Look at the notify file and its receivers' URLs; nothing is sent."""
+    if given.notify_file is None:
+        return []
+    from chatops.notify.config import load_table, read_url  # noqa: PLC0415 - rarely needed
+    from chatops.notify.receiver import AppriseReceiver  # noqa: PLC0415 - slow
+
+    path = given.notify_file.expanduser()
+    try:
+        receivers = load_table(path).receivers
+        for name, receiver in receivers.items():
+            AppriseReceiver(name, read_url(name, receiver, path.parent), receiver.timeout)
+    except UsageError as error:
+        return [checks.check_notify(0, str(error).splitlines()[0])]
+    return [checks.check_notify(len(receivers), None)]
+
+
 def examine(given: Settings) -> list[Finding]:
     """Make every check that this machine allows."""
     seen = see_redis(given)
@@ -200,6 +217,7 @@ def examine(given: Settings) -> list[Finding]:
         *examine_database(given),
         *examine_fleet(given.fleet.expanduser()),
         examine_flower(given),
+        *examine_notify(given),
     ]
 
 

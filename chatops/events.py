@@ -89,15 +89,24 @@ class Hub:
             if stream.watchers == 0:
                 if stream.task is not None:
                     stream.task.cancel()
+                if stream.heart is not None:
+                    stream.heart.cancel()
                 if self._streams.get(run_id) is stream:
                     del self._streams[run_id]
 
     async def _begin(self, stream: Stream) -> None:
         if stream.task is None:
             stream.task = asyncio.create_task(self._look_again_and_again(stream))
+            self._beat(stream)
         while stream.document is None and not stream.task.done():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stream.wake.wait(), 1.0)
+
+    def _beat(self, stream: Stream) -> None:
+        """Wake all watchers now and then, so that they say that they are there."""
+        stream.notify()
+        loop = asyncio.get_running_loop()
+        stream.heart = loop.call_later(self._heartbeat / 2, self._beat, stream)
 
     async def _follow(
         self,
@@ -109,7 +118,7 @@ class Hub:
         yield f"retry: {RETRY_MS}\n\n".encode()
         cursor = stream.place(last_id)
         loop = asyncio.get_running_loop()
-        checked = loop.time()
+        checked = said = loop.time()
         while not self._closing and stream.document is not None:
             wake = stream.wake
             behind = None if cursor is None else stream.after(cursor, scoped=scoped)
@@ -117,15 +126,16 @@ class Hub:
                 cursor, chunk = stream.snapshot(scoped=scoped)
                 yield chunk
                 continue
-            if behind:
-                cursor = behind[-1][0]
-                yield b"".join(chunk for _, chunk in behind)
+            if behind[1]:
+                cursor, chunk = behind
+                yield chunk
+                said = loop.time()
                 continue
             if stream.ended or stream.task is None or stream.task.done():
                 return
-            try:
-                await asyncio.wait_for(wake.wait(), self._heartbeat)
-            except TimeoutError:
+            await wake.wait()  # without a timer of its own: there may be a thousand of these
+            if loop.time() - said >= self._heartbeat:
+                said = loop.time()
                 yield b": still here\n\n"
             if loop.time() - checked >= self._heartbeat:
                 checked = loop.time()
@@ -186,6 +196,7 @@ def _state(store: Store, run_id: int) -> object:
                 col(Run.status),
                 col(Run.paused),
                 col(Run.needs_approval),
+                col(Run.start_at),
                 col(Run.detail),
                 col(Run.ended_at),
             ).where(col(Run.id) == run_id)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
 import httpx
 
+from chatops.render.words import utc_time
+from chatops.times import parse_when
 from worker.errors import ServiceError, UsageError, WinchError
 from worker.settings import settings
 from workflows.options import Options
 
 _SECONDS = 30.0
+_PLAN_SECONDS = 180.0  # hosts that do not answer are waited for
 _PAGE = 500
 _UNAUTHORIZED, _UNAVAILABLE = 401, 503
 # What travels; the rest are files of this machine, or found out by a look at the hosts from here.
 _PLAIN = ("limit", "exclude", "vars", "max_unavailable", "stages", "include_maintenance")
-_NGINX = ("package", "force", "confirm")
+_NGINX = ("package", "force", "older", "confirm")
 
 
 class FarError(WinchError):
@@ -69,31 +72,43 @@ class Far:
                 return
             left = None if left is None else left - len(page[key])
 
-    def steer(self, action: str, run_id: int, hosts: Sequence[str]) -> list[str]:
+    def steer(
+        self, action: str, run_id: int, hosts: Sequence[str], *, override: str | None = None
+    ) -> list[str]:
         """Retry, skip, and so on. Returns the hosts that it is about."""
         body: dict[str, Any] | None = None
         if action in ("retry", "skip"):
             body = {"host": hosts[0]} if action == "skip" else {"hosts": list(hosts)}
+        if override is not None:
+            body = {**(body or {}), "override_freeze": True, "reason": override}
         done: list[str] = self._send("POST", f"/runs/{run_id}/{action}", json=body)["hosts"]
         return done
 
-    def ask(
-        self, job: str, target: str, hosts: Sequence[str], options: Options, reason: str | None
-    ) -> int:
+    def ask(self, body: Mapping[str, Any]) -> int:
         """Start a job there. Asked once more when no answer came, it is not started twice."""
-        body = {
-            "job": job,
-            "target": target,
-            "hosts": list(hosts),
-            "options": _options(options),
-            "reason": reason,
-        }
         headers = {"Idempotency-Key": uuid4().hex}
         try:
             made = self._send("POST", "/runs", json=body, headers=headers)
         except ServiceError:
             made = self._send("POST", "/runs", json=body, headers=headers)
         return int(made["id"])
+
+    def plan(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Ask what a job would do now; it looks at every host."""
+        document: dict[str, Any] = self._send("POST", "/plan", json=body, timeout=_PLAN_SECONDS)
+        return document
+
+    def freeze(self, scope: str | None, until: float, reason: str) -> dict[str, Any]:
+        """Let no job start in a scope until a time (epoch seconds)."""
+        body = {"scope": scope or "*", "until": utc_time(until), "reason": reason}
+        made: dict[str, Any] = self._send("POST", "/freezes", json=body)
+        return made
+
+    def unfreeze(self, scope: str | None) -> list[dict[str, Any]]:
+        """Lift the freezes of a scope. Returns them."""
+        body = {"scope": scope or "*"}
+        lifted: list[dict[str, Any]] = self._send("POST", "/freezes/lift", json=body)["freezes"]
+        return lifted
 
     def break_lease(self, name: str, reason: str) -> int | None:
         """Take a lease away from the run that holds it."""
@@ -118,6 +133,40 @@ class Far:
         if answer.status_code == _UNAVAILABLE:
             raise ServiceError(f"{self._url}: {detail}")
         raise FarError(detail, document.get("exit_code") or 1)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A job that is asked for there."""
+
+    job: str
+    target: str
+    hosts: Sequence[str]
+    options: Options
+    reason: str | None = None
+    at: str | None = None
+    override_freeze: bool = False
+
+    def body(self, now: float) -> dict[str, Any]:
+        """Write it as HTTP takes it; a time is one of this machine's zone.
+
+        Raises:
+            UsageError: the time is none, or an option is about a file of this machine.
+        """
+        options = _options(self.options)
+        when = parse_when(self.at, now)
+        if self.at is not None:
+            word = "window" if when.windows else "now"
+            options["at"] = word if when.at is None else utc_time(when.at)
+        if self.override_freeze:
+            options["override_freeze"] = True
+        return {
+            "job": self.job,
+            "target": self.target,
+            "hosts": list(self.hosts),
+            "options": options,
+            "reason": self.reason,
+        }
 
 
 def far() -> Far | None:

@@ -133,8 +133,11 @@ class Follower:
             notes = [] if warning is None else [warning]
             if document["status"] == "paused":
                 notes.append(f"paused: `winch resume {self.run_id}` lets it go on")
+            later = document.get("start_at") is not None
+            if later:
+                notes.append(f"{document['detail']}; Ctrl-C stops following, not the run")
             self.view.update(document, notes)
-            self.sleep(_POLL_MANY if len(document["hosts"]) > _MANY else _POLL)
+            self.sleep(_POLL_MANY if later or len(document["hosts"]) > _MANY else _POLL)
 
     def _read(self) -> Document:
         deadline = self.monotonic() + _AWAY

@@ -15,13 +15,27 @@ from sqlalchemy import func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
-from worker.models import ACTIVE, ENDED, Lane, Leader, Lease, Run, Step, WorkerRow
+from tasks.journal import last_page
+from worker.models import (
+    ACTIVE,
+    ENDED,
+    UNSENT,
+    Lane,
+    Leader,
+    Lease,
+    Notification,
+    Run,
+    Step,
+    WorkerRow,
+)
 from worker.node import is_dead
 from worker.steward import LEAD_FOR
 from worker.store import Store
 
 _LATE = 60.0  # seconds that a transaction may take to show what ended before
 _MOST_NAMES = 100  # of jobs, and of steps; the rest is "other"
+_DRAIN = "haproxy.drain"
+_SESSIONS = (0, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 5000)
 _SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
 
 
@@ -50,10 +64,33 @@ class Metrics:
             buckets=_SECONDS,
             registry=made,
         )
+        self._drained = Histogram(
+            "winch_drain_sessions",
+            "Sessions on servers when their drain began, old workers' ones included.",
+            buckets=_SESSIONS,
+            registry=made,
+        )
+        self._sessions = Counter(
+            "winch_drained_sessions",
+            "Sessions that were drained: ended by themselves, or shut at the deadline.",
+            ["end"],
+            registry=made,
+        )
+        for end in ("itself", "shut"):
+            self._sessions.labels(end)  # a series that is there from the start can be summed
         self._held = Gauge("winch_leases_held", "Leases held now.", ["kind"], registry=made)
         self._waited = Gauge("winch_leases_waited", "Hosts waiting for a lease.", registry=made)
         self._approvals = Gauge(
             "winch_approvals_waited", "Runs and hosts waiting for approval.", registry=made
+        )
+        self._told = Counter(
+            "winch_notifications_ended",
+            "Notifications that were sent, or given up.",
+            ["state"],
+            registry=made,
+        )
+        self._untold = Gauge(
+            "winch_notifications_waiting", "Notifications that are to be sent.", registry=made
         )
         self._workers = Gauge("winch_workers", "Workers that live.", registry=made)
         self._lag = Gauge(
@@ -81,6 +118,7 @@ class Metrics:
         ):
             if self._is_new("run", run_id, ended):
                 self._runs_ended.labels(self._name("job", job), status).inc()
+        drains: list[int | None] = []
         for step_id, name, status, begun, ended in session.connection().execute(
             columns(
                 col(Step.id),
@@ -97,8 +135,27 @@ class Metrics:
                 self._steps_ended.labels(known, status).inc()
                 if begun is not None and ended is not None:
                     self._step_seconds.labels(known).observe(max(0.0, ended - begun))
+                if name == _DRAIN and status == "succeeded":
+                    drains.append(step_id)
+        self._count_drained(session, drains)
+        for row_id, state, changed in session.exec(
+            select(Notification.id, Notification.state, Notification.changed_at).where(
+                col(Notification.changed_at) > since, col(Notification.state).not_in(UNSENT)
+            )
+        ):
+            if self._is_new("notification", row_id, changed):
+                self._told.labels(state).inc()
         self._since = now
         self._seen = {key: at for key, at in self._seen.items() if at > now - 2 * _LATE}
+
+    def _count_drained(self, session: Session, steps: list[int | None]) -> None:
+        """Count the sessions of drains by what the steps have written down."""
+        for memory in session.exec(select(Step.memory).where(col(Step.id).in_(steps))):
+            sessions = int(last_page(memory, "sessions") or 0)
+            shut = int(last_page(memory, "shut") or 0)
+            self._drained.observe(max(sessions, shut))
+            self._sessions.labels("itself").inc(max(0, sessions - shut))
+            self._sessions.labels("shut").inc(shut)
 
     def _is_new(self, kind: str, row_id: int | None, ended: float | None) -> bool:
         """Whether this end was not counted yet; a step that is retried ends anew."""
@@ -125,6 +182,8 @@ class Metrics:
             .where(col(Run.needs_approval).is_(True), col(Run.status).in_(ACTIVE))
         ).one()
         self._approvals.set(_count(session, "approval", "waiting") + unapproved)
+        untold = select(func.count()).select_from(Notification)
+        self._untold.set(session.exec(untold.where(col(Notification.state).in_(UNSENT))).one())
         rows = session.exec(select(WorkerRow)).all()
         self._workers.set(sum(not is_dead(row, now) for row in rows))
         age = steward_age(session, now)

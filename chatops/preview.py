@@ -28,10 +28,10 @@ class _Seen:
     code: int = 0
 
 
-def preview(plan: Plan) -> tuple[dict[str, Any], int]:
-    """Ask every host what its steps would run. Returns the document and the exit code.
+def preview(plan: Plan) -> dict[str, Any]:
+    """Ask every host what its steps would run. Returns the document of `winch plan --json`.
 
-    Exit code: 0; 3 when the job would be refused; 4 when a host does not answer.
+    Its `exit_code`: 0; 3 when the job would be refused; 4 when a host does not answer.
     """
     importlib.import_module("tasks.registry")
     connections = Connections()
@@ -44,7 +44,7 @@ def preview(plan: Plan) -> tuple[dict[str, Any], int]:
     finally:
         connections.close()
     problems = [one.problem for one in [*checked, *seen] if one.problem is not None]
-    document = {
+    return {
         "job": plan.job,
         "target": plan.target,
         "vars": plan.vars,
@@ -53,8 +53,8 @@ def preview(plan: Plan) -> tuple[dict[str, Any], int]:
         "hosts": [
             {"name": lane.host, "steps": one.steps} for lane, one in zip(lanes, seen, strict=True)
         ],
+        "exit_code": max((one.code for one in [*checked, *seen]), default=0),
     }
-    return document, max((one.code for one in [*checked, *seen]), default=0)
 
 
 def _gate(lane: LaneSpec, hosts: Mapping[str, HostSpec], connections: Connections) -> _Seen:

@@ -48,6 +48,8 @@ class Stream:
         self.events: deque[tuple[Event, dict[bool, bytes]]] = deque()
         self.wake = asyncio.Event()
         self.task: asyncio.Task[None] | None = None
+        self.heart: asyncio.TimerHandle | None = None
+        self._behind: tuple[int, dict[tuple[int, bool], tuple[int, bytes] | None]] = (0, {})
         self._snapshot: tuple[int, dict[bool, bytes]] = (0, {})
 
     def take(self, document: Document, now: float) -> None:
@@ -89,18 +91,31 @@ class Stream:
         cursor = min(last_id, self.last_id) - _MARGIN_MS
         return cursor if cursor >= self.base_id else None
 
-    def after(self, cursor: int, *, scoped: bool) -> list[tuple[int, bytes]] | None:
-        """Return the events behind a cursor; None: some of them are gone."""
+    def after(self, cursor: int, *, scoped: bool) -> tuple[int, bytes] | None:
+        """Return where the events behind a cursor end, and them; None: some of them are gone.
+
+        Most watchers are at the same place, so it is looked up and written once for all of them.
+        """
+        if self._behind[0] != self.last_id:
+            self._behind = (self.last_id, {})
+        known = self._behind[1]
+        if (cursor, scoped) not in known:
+            known[cursor, scoped] = self._after(cursor, scoped=scoped)
+        return known[cursor, scoped]
+
+    def _after(self, cursor: int, *, scoped: bool) -> tuple[int, bytes] | None:
         if cursor < self.base_id:
             return None
+        end = cursor
         found = []
         for event, encoded in reversed(self.events):
             if event.id <= cursor:
                 break
             if scoped not in encoded:
                 encoded[scoped] = event.encoded(scoped=scoped)
-            found.append((event.id, encoded[scoped]))
-        return found[::-1]
+            found.append(encoded[scoped])
+            end = max(end, event.id)
+        return end, b"".join(reversed(found))
 
     def snapshot(self, *, scoped: bool) -> tuple[int, bytes]:
         """Return how the run stands, and behind which event; written once for all who ask."""

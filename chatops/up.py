@@ -15,7 +15,7 @@ from types import FrameType
 
 from worker.embedded import EmbeddedRedis, prepare_state_dir
 from worker.errors import ServiceError
-from worker.flowerstart import flower_command, flower_url
+from worker.flowerstart import board_url, flower_command, flower_url
 from worker.process import die_with_parent
 from worker.settings import Settings
 
@@ -24,6 +24,7 @@ BACKOFF_MOST = 15.0
 STEADY = 20.0  # seconds after which a child counts as healthy again
 GRACE = 60.0  # seconds that a child gets to end its work
 TICK = 0.2
+_ALL = ("", "0.0.0.0", "::")  # noqa: S104 - to see that it is none of them
 IMPATIENT = 2  # asked that often to stop, nothing is waited for
 
 Say = Callable[[str], None]
@@ -253,6 +254,19 @@ def parts_of(settings: Settings, redis: EmbeddedRedis | None) -> list[Part]:
     return parts
 
 
+def links(settings: Settings) -> dict[str, str]:
+    """Tell the parts where a browser finds the others, so that they link to each other.
+
+    Where one listens on all addresses, only its owner knows by which name it is reached.
+    """
+    found = {}
+    if settings.flower_url is None and settings.flower_address not in _ALL:
+        found["WINCH_FLOWER_URL"] = flower_url(settings)
+    if settings.public_url is None and settings.web_address not in _ALL:
+        found["WINCH_PUBLIC_URL"] = board_url(settings)
+    return found
+
+
 def run_up(settings: Settings, *, say: Say | None = None) -> int:
     """Run everything on this machine until SIGINT, SIGTERM or SIGHUP. Returns the exit code.
 
@@ -262,7 +276,9 @@ def run_up(settings: Settings, *, say: Say | None = None) -> int:
     tell = say or (lambda line: print(line, flush=True))  # noqa: T201 - this is the output
     redis = None if settings.redis_url else EmbeddedRedis(settings.state_dir)
     prepare_state_dir(settings.state_dir)
-    supervisor = Supervisor(parts_of(settings, redis), say=tell)
+    supervisor = Supervisor(
+        parts_of(settings, redis), say=tell, environment=os.environ | links(settings)
+    )
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.signal(number, supervisor.ask_to_stop) for number in numbers}
     try:

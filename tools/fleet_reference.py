@@ -10,7 +10,7 @@ from typing import Any, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from workflows import deployments, sections
+from workflows import deployments, hours, sections
 from workflows.deployments import Section
 from workflows.values import written_duration
 
@@ -25,6 +25,7 @@ _PARTS: list[tuple[str, type[Section]]] = [
     ("balancers.HOST", sections.Balancer),
     ("pairs.NAME", sections.Pair),
     ("pairs.NAME.addresses[]", sections.VirtualAddress),
+    ("pairs.NAME.policy", sections.PairPolicy),
     ("pools.NAME", sections.Pool),
     ("pools.NAME.servers.HOST", sections.Server),
     ("pools.NAME.drain", sections.Drain),
@@ -32,6 +33,7 @@ _PARTS: list[tuple[str, type[Section]]] = [
     ("pools.NAME.policy", sections.PoolPolicy),
     ("nginx.NAME", sections.Nginx),
     ("nginx.NAME.policy", sections.NginxPolicy),
+    ("…policy.windows[]", hours.Hours),
     ("redeploy: one of", deployments.Redeploy),
     ("redeploy.docker", deployments.Docker),
     ("redeploy.package", deployments.Package),

@@ -114,7 +114,7 @@ def publish(message: ChainMessage, to: Celery = app) -> None:
             immutable=True,
             queue=queue_of(message.site),
             argsrepr=mask(step.label),
-            kwargsrepr=f"step {step.step_id}",
+            kwargsrepr=f"run {message.run_id}, step {step.step_id}",
         )
         for step in message.steps
     ]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import update
+from sqlalchemy import case, update
 from sqlmodel import Session, col, select
 
+from worker.leases import broken
 from worker.models import FORWARD, Lane, Step
 from worker.rows import row_id
 from worker.store import Store
@@ -34,9 +36,10 @@ class Claim:
     numbers: dict[str, int]
     fenced: bool
     retries: int
+    broken: tuple[str, ...] = ()  # leases that somebody has taken away from the lane
 
     @classmethod
-    def of(cls, lane: Lane, step: Step) -> Claim:
+    def of(cls, lane: Lane, step: Step, broken: Iterable[str] = ()) -> Claim:
         """Copy from rows, so that nothing of the session is needed later."""
         return cls(
             token=lane.claim or "",
@@ -55,6 +58,7 @@ class Claim:
             numbers=dict(lane.numbers),
             fenced=lane.fenced,
             retries=lane.retries,
+            broken=tuple(broken),
         )
 
 
@@ -75,7 +79,7 @@ def claim(store: Store, step_id: int, worker_id: str, task_id: str | None) -> Cl
         if step.started_at is None:
             step.started_at = now
         session.add_all((lane, step))
-        return Claim.of(lane, step)
+        return Claim.of(lane, step, broken(session, lane))
 
 
 def fenced(store: Store, claim: Claim) -> None:
@@ -104,12 +108,15 @@ def remember(store: Store, claim: Claim, memory: dict[str, Any]) -> bool:
 
 
 def recall(store: Store, claim: Claim, name: str) -> dict[str, Any]:
-    """What the lane's step of that name remembered, on its way forward."""
+    """What the lane's step of that name remembered, on its way forward; else on its way back.
+
+    A step that is there both ways is asked for to be undone: what it saw on its way back is not it.
+    """
     with store.read() as session:
         found = session.exec(
-            select(Step.memory).where(
-                Step.lane_id == claim.lane_id, Step.name == name, Step.direction == FORWARD
-            )
+            select(Step.memory)
+            .where(Step.lane_id == claim.lane_id, Step.name == name)
+            .order_by(case((col(Step.direction) == FORWARD, 0), else_=1), col(Step.position))
         ).first()
         return dict(found or {})
 

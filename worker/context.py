@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from worker import claims
+from worker import claims, past
 from worker.claims import Claim
 from worker.errors import CommandFailed, Failed, Fenced, StepError, Superseded
 from worker.guard import Guard
@@ -233,6 +233,9 @@ class StepContext:
 
     def recall(self, step: str) -> Mapping[str, Any]:
         return claims.recall(self._store, self.claim, step)
+
+    def reached(self, job: str, target: str, step: str) -> frozenset[str] | None:
+        return past.reached(self._store, job, target, step)
 
     def progress(self, text: str) -> None:
         self.text = mask(text)

@@ -7,7 +7,6 @@ one wins and the other is told. What follows is `Engine.advance`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import update
 from sqlmodel import Session, col, select
@@ -15,52 +14,83 @@ from sqlmodel import Session, col, select
 from worker.audit import record
 from worker.engine import Engine
 from worker.errors import Forbidden, UsageError, WinchError
-from worker.finish import prepare_back, way_back
-from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Lane, Lease, Run, Step
+from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Audit, Lane, Lease, Step
+from worker.reopen import (
+    again,
+    can_go_back,
+    check_freeze,
+    find_run,
+    gates,
+    nothing,
+    record_override,
+    reopen,
+    select_lanes,
+    shown,
+    some,
+)
 
 
 class NotNow(WinchError):
     """The run is not in a state in which this can be done; somebody else may have been faster."""
 
 
-def retry(engine: Engine, run_id: int, hosts: Sequence[str], actor: str) -> list[str]:
+# Seconds within which a retry and an abort are of the same instant: whoever asks for the second one
+# has not seen the first. Nobody sees a run's new state and decides about it any faster.
+INSTANT = 2.0
+_OPPOSED = {"retry": "abort", "abort": "retry"}
+
+
+def retry(
+    engine: Engine, run_id: int, hosts: Sequence[str], actor: str, *, override: str | None = None
+) -> list[str]:
     """Go on from the step that failed; hosts that were cancelled or rolled back start (again).
 
+    `override`: why it is done although a freeze holds. A way back goes on without.
     Returns the names of the hosts that are retried.
 
     Raises:
-        NotNow: nothing of the run can be retried.
+        NotNow: nothing of the run can be retried, or it was aborted at this very instant.
+        Frozen: a freeze holds.
         UsageError: no such run, or a host that is not in it.
     """
     with engine.store.write() as session:
-        run = _run(session, run_id)
-        lanes = _select(session, run, hosts)
-        again = [lane for lane in lanes if lane.status in ("failed", "cancelled", "rolled_back")]
-        gates = [g for g in _gates(session, run) if g.status in ("failed", "cancelled")]
-        if not again:
-            raise NotNow(f"run {run_id} is {_shown(run)}: {_nothing(hosts)} to retry")
-        for lane in [*again, *gates]:
-            _again(session, lane)
-        run.rolling_back = run.rolling_back and all(lane.direction == BACK for lane in again)
-        _reopen(session, run)
-        names = [lane.host for lane in again]
-        record(
-            session, engine.store.now(), actor, "retry", run.target, run_id, "granted", _some(names)
-        )
+        run = find_run(session, run_id)
+        lanes = select_lanes(session, run, hosts)
+        chosen = [lane for lane in lanes if lane.status in ("failed", "cancelled", "rolled_back")]
+        looks = [g for g in gates(session, run) if g.status in ("failed", "cancelled")]
+        if not chosen:
+            raise NotNow(f"run {run_id} is {shown(run)}: {nothing(hosts)} to retry")
+        _check_instant(session, engine.store.now(), run_id, "retry", actor)
+        overridden = None
+        if any(lane.direction == FORWARD or lane.status == "rolled_back" for lane in chosen):
+            overridden = check_freeze(session, engine, run, "retry", override)
+        for lane in [*chosen, *looks]:
+            again(session, lane)
+        run.rolling_back = run.rolling_back and all(lane.direction == BACK for lane in chosen)
+        reopen(session, run)
+        names = [lane.host for lane in chosen]
+        now = engine.store.now()
+        record(session, now, actor, "retry", run.target, run_id, "granted", some(names))
+        record_override(session, now, actor, run, overridden)
     engine.advance(run_id)
     return names
 
 
-def skip(engine: Engine, run_id: int, host: str, actor: str) -> None:
+def skip(
+    engine: Engine, run_id: int, host: str, actor: str, *, override: str | None = None
+) -> None:
     """Leave a host as it is, give its leases back, and go on with the others.
+
+    `override`: why a run that has ended goes on although a freeze holds.
 
     Raises:
         NotNow: the host is done, or a step of it is under way.
+        Frozen: a freeze holds, and others would start.
         UsageError: no such run or host.
     """
     with engine.store.write() as session:
-        run = _run(session, run_id)
-        (lane,) = _select(session, run, [host])
+        run = find_run(session, run_id)
+        (lane,) = select_lanes(session, run, [host])
         if lane.status in ("succeeded", "skipped") or lane.status == "running":
             raise NotNow(
                 f"run {run_id}: {host} is {lane.status}: only a host that waits, failed or "
@@ -80,12 +110,18 @@ def skip(engine: Engine, run_id: int, host: str, actor: str) -> None:
             )
             .values(status="skipped")
         )
+        overridden = None
         if run.status not in ACTIVE:
-            for other in session.exec(select(Lane).where(Lane.run_id == run_id)):
-                if other.status == "cancelled":
-                    _again(session, other)
-        _reopen(session, run)
+            others = session.exec(
+                select(Lane).where(Lane.run_id == run_id, Lane.status == "cancelled")
+            ).all()
+            if others:
+                overridden = check_freeze(session, engine, run, "skip", override)
+            for other in others:
+                again(session, other)
+        reopen(session, run)
         record(session, now, actor, "skip", run.target, run_id, "granted", host)
+        record_override(session, now, actor, run, overridden)
     engine.leases.forget(released, run_id)
     engine.advance(run_id)
 
@@ -99,48 +135,67 @@ def pause(engine: Engine, run_id: int, actor: str) -> None:
     _set_paused(engine, run_id, actor, paused=True)
 
 
-def resume(engine: Engine, run_id: int, actor: str) -> None:
-    """Undo `pause`.
+def resume(engine: Engine, run_id: int, actor: str, *, override: str | None = None) -> None:
+    """Undo `pause`. `override`: why it is done although a freeze holds.
 
     Raises:
         NotNow: the run is not paused.
+        Frozen: a freeze holds.
     """
-    _set_paused(engine, run_id, actor, paused=False)
+    _set_paused(engine, run_id, actor, paused=False, override=override)
     engine.advance(run_id)
 
 
-def _set_paused(engine: Engine, run_id: int, actor: str, *, paused: bool) -> None:
+def _set_paused(
+    engine: Engine, run_id: int, actor: str, *, paused: bool, override: str | None = None
+) -> None:
     with engine.store.write() as session:
-        run = _run(session, run_id)
+        run = find_run(session, run_id)
         if run.status not in ACTIVE or run.paused == paused:
-            state = "paused already" if run.paused and paused else _shown(run)
+            state = "paused already" if run.paused and paused else shown(run)
             raise NotNow(f"run {run_id} is {state}: nothing to {'pause' if paused else 'resume'}")
+        overridden = None
+        if not paused and not run.rolling_back:
+            overridden = check_freeze(session, engine, run, "resume", override)
         run.paused = paused
         session.add(run)
-        word = "pause" if paused else "resume"
-        record(session, engine.store.now(), actor, word, run.target, run_id, "granted")
+        word, now = "pause" if paused else "resume", engine.store.now()
+        record(session, now, actor, word, run.target, run_id, "granted")
+        record_override(session, now, actor, run, overridden)
 
 
-def approve(engine: Engine, run_id: int, actor: str, *, person: str | None = None) -> list[str]:
+def approve(
+    engine: Engine,
+    run_id: int,
+    actor: str,
+    *,
+    person: str | None = None,
+    override: str | None = None,
+) -> list[str]:
     """Let a run begin that waits for an approval, or the hosts go on that do. Returns their names.
 
-    `person`: who `actor` is, if that is known; the approver of a run is not its asker.
+    `person`: who `actor` is, if that is known; the approver of a run is not its asker. `override`:
+    why a run may begin although a freeze holds; hosts in the middle of their way go on without.
 
     Raises:
         NotNow: nothing waits for one.
         Forbidden: it is the asker's own run.
+        Frozen: the run has not begun, and a freeze holds.
     """
     with engine.store.write() as session:
-        run = _run(session, run_id)
+        run = find_run(session, run_id)
         now = engine.store.now()
-        lanes = _select(session, run, [])
+        lanes = select_lanes(session, run, [])
         names = []
+        overridden = None
         if run.needs_approval and run.status in ACTIVE:
             if (person or actor) in (run.asker, run.requested_by):
                 raise Forbidden(
                     f"run {run_id} was asked for by {run.requested_by}: it takes the approval of "
                     "another person"
                 )
+            if run.start_at is None or run.start_at <= now:  # else it is looked at then
+                overridden = check_freeze(session, engine, run, "approve", override)
             run.needs_approval, run.approved_by, run.needs_advance = False, actor, True
             session.add(run)
             names = [lane.host for lane in lanes if lane.status == "pending"]
@@ -155,8 +210,9 @@ def approve(engine: Engine, run_id: int, actor: str, *, person: str | None = Non
                 session.add_all((lane, step))
                 names.append(lane.host)
         if not names:
-            raise NotNow(f"run {run_id} is {_shown(run)}: nothing of it waits for an approval")
-        record(session, now, actor, "approve", run.target, run_id, "granted", _some(names))
+            raise NotNow(f"run {run_id} is {shown(run)}: nothing of it waits for an approval")
+        record(session, now, actor, "approve", run.target, run_id, "granted", some(names))
+        record_override(session, now, actor, run, overridden)
     engine.advance(run_id)
     return names
 
@@ -167,15 +223,16 @@ def abort(engine: Engine, run_id: int, actor: str) -> None:
     A failed run that still holds leases gives them back. Hosts stay as they are.
 
     Raises:
-        NotNow: the run has ended and holds nothing.
+        NotNow: the run has ended and holds nothing, or it was retried at this very instant.
     """
     released: list[str] = []
     with engine.store.write() as session:
-        run = _run(session, run_id)
+        run = find_run(session, run_id)
         now = engine.store.now()
         held = session.exec(select(Lease.name).where(Lease.run_id == run_id)).all()
         if run.status not in ACTIVE and not held:
-            raise NotNow(f"run {run_id} is {_shown(run)} and holds no lease: nothing to abort")
+            raise NotNow(f"run {run_id} is {shown(run)} and holds no lease: nothing to abort")
+        _check_instant(session, now, run_id, "abort", actor)
         if run.status not in ACTIVE:
             run.status = "aborted"
         run.aborted, run.paused = True, False
@@ -208,23 +265,23 @@ def rollback(engine: Engine, run_id: int, actor: str) -> list[str]:
         NotNow: the run has changed nothing that could be undone.
     """
     with engine.store.write() as session:
-        run = _run(session, run_id)
+        run = find_run(session, run_id)
         now = engine.store.now()
         names = []
-        for lane in _select(session, run, []):
+        for lane in select_lanes(session, run, []):
             under_way = lane.status == "running" and lane.direction == FORWARD
-            if under_way or _can_go_back(session, lane):
+            if under_way or can_go_back(session, lane):
                 names.append(lane.host)
         if not names or (run.rolling_back and run.status in ACTIVE):
             why = "it is being rolled back" if run.rolling_back else "it has changed nothing"
-            raise NotNow(f"run {run_id} is {_shown(run)}: {why}; nothing to roll back")
+            raise NotNow(f"run {run_id} is {shown(run)}: {why}; nothing to roll back")
         run.rolling_back = True
-        for lane in _select(session, run, []):
+        for lane in select_lanes(session, run, []):
             if lane.status == "pending" and lane.direction == FORWARD:
                 lane.status, lane.waiting_for = "cancelled", None
                 session.add(lane)
-        _reopen(session, run)
-        record(session, now, actor, "rollback", run.target, run_id, "granted", _some(names))
+        reopen(session, run)
+        record(session, now, actor, "rollback", run.target, run_id, "granted", some(names))
     engine.advance(run_id)
     return names
 
@@ -251,89 +308,27 @@ def break_lease(engine: Engine, name: str, reason: str, actor: str) -> int | Non
     return holder
 
 
-def _can_go_back(session: Session, lane: Lane) -> bool:
-    """Prepare a lane that is not under way for its way back, if there is one."""
-    if lane.status in ("running", "rolled_back", "skipped"):
-        return False
-    if lane.direction == BACK:
-        if lane.status == "failed":
-            _again(session, lane)
-            return True
-        return False
-    back = way_back(session, lane) if lane.changed else []
-    if not back:
-        return False
-    prepare_back(session, lane, back)
-    lane.status = "pending"
-    session.add(lane)
-    return True
+def _check_instant(session: Session, now: float, run_id: int, action: str, actor: str) -> None:
+    """See that nobody else has asked for the opposite at the same instant: one wins.
 
-
-def _run(session: Session, run_id: int) -> Run:
-    run = session.exec(select(Run).where(Run.id == run_id).with_for_update()).first()
-    if run is None:
-        raise UsageError(f"run {run_id}: there is no such run; `winch runs` lists them")
-    return run
-
-
-def _gates(session: Session, run: Run) -> list[Lane]:
-    return list(session.exec(select(Lane).where(Lane.run_id == run.id, col(Lane.gate).is_(True))))
-
-
-def _select(session: Session, run: Run, hosts: Sequence[str]) -> list[Lane]:
-    """The lanes of the named hosts; no names: all."""
-    lanes = list(
-        session.exec(
-            select(Lane)
-            .where(Lane.run_id == run.id, col(Lane.gate).is_(False))
-            .order_by(col(Lane.position))
+    Raises:
+        NotNow: somebody has.
+    """
+    line = session.exec(
+        select(Audit)
+        .where(
+            Audit.run_id == run_id,
+            Audit.action == _OPPOSED[action],
+            Audit.outcome == "granted",
+            Audit.actor != actor,
+            col(Audit.at) > now - INSTANT,
         )
-    )
-    known = {lane.host for lane in lanes}
-    for host in hosts:
-        if host not in known:
-            raise UsageError(f"run {run.id} has no host {host!r}; it has {_some(sorted(known))}")
-    return [lane for lane in lanes if not hosts or lane.host in hosts]
-
-
-def _again(session: Session, lane: Lane) -> None:
-    """Make a lane pending again: from its failed step, or from the start if it was rolled back."""
-    steps = list(session.exec(select(Step).where(Step.lane_id == lane.id)))
-    if lane.status == "rolled_back":
-        lane.direction, lane.changed, lane.numbers = FORWARD, False, {}
-        for step in steps:
-            step.status = "pending" if step.direction == FORWARD else "idle"
-            step.memory, step.changed = {}, False
-            step.started_at = step.ended_at = None
-    else:
-        for step in steps:
-            if step.direction == lane.direction and step.status in ("failed", "cancelled"):
-                step.status = "pending"
-                step.started_at = step.ended_at = None
-    session.add_all(steps)
-    lane.status, lane.retries = "pending", 0
-    lane.ended_at = lane.waiting_for = lane.wait_until = lane.waiting_since = None
-    session.add(lane)
-
-
-def _reopen(session: Session, run: Run) -> None:
-    run.status = "running" if run.started_at is not None else "queued"
-    run.aborted = run.paused = False
-    run.ended_at = run.exit_code = run.detail = None
-    run.needs_advance = True
-    session.add(run)
-
-
-def _shown(run: Run) -> str:
-    if run.status in ACTIVE and (run.paused or run.needs_approval):
-        return "paused" if run.paused else "waiting for approval"
-    return run.status.replace("_", " ")
-
-
-def _nothing(hosts: Sequence[str]) -> str:
-    return f"nothing of {_some(hosts)}" if hosts else "nothing"
-
-
-def _some(names: Sequence[Any], limit: int = 12) -> str:
-    shown = ", ".join(str(name) for name in names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+        .order_by(col(Audit.id).desc())
+        .limit(1)
+    ).first()
+    if line is not None:
+        ago = max(0.0, now - line.at)
+        raise NotNow(
+            f"run {run_id}: {line.actor} was faster: {line.action}, {ago:.1f} s ago; look at it, "
+            f"and ask again if you still want to {action} it"
+        )

@@ -7,7 +7,7 @@ lost between is found again by the steward (`worker.steward`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import func, update
@@ -16,12 +16,13 @@ from sqlmodel import Session, col, select
 from worker.audit import record
 from worker.begin import begins, due, frozen, too_early
 from worker.errors import Frozen
-from worker.freezes import freezing, moment, said, why
+from worker.freezes import freezing, said, why
 from worker.leases import Conflict, Leases
 from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Lane, Lease, Run, Step
 from worker.plan import LaneSpec, Plan, Policy, StepSpec
+from worker.report import moment
 from worker.rows import row_id
-from worker.schedule import Ending, Tally, ending, slots
+from worker.schedule import Ending, Slots, Tally, ending, slots
 from worker.store import Store
 
 
@@ -39,6 +40,7 @@ class ChainMessage:
     """The rest of a lane, published as one Celery chain to the queue of the host's site."""
 
     site: str | None
+    run_id: int
     steps: tuple[Message, ...]
 
 
@@ -153,9 +155,7 @@ class Engine:
             policy = policy.model_copy(update={"stages": [], "max_failures": 1_000_000})
         gates, tally = _tally(session, run)
         started: list[int] = []
-        waiting = 0
-        held = run.paused or run.needs_approval
-        stopped = held or run.aborted
+        stopped = run.paused or run.needs_approval or run.aborted
         was_due = due(run, now)
         free = slots(tally, policy)
         early = False
@@ -165,38 +165,55 @@ class Engine:
             if refusal is not None:
                 released += self._end_run(session, run, now, refusal)
                 return []
-            held = early
-        if not stopped and gates.pending and not run.rolling_back and not (
-            early and not tally.pending_out
-        ):
+        # The gates of a retried run open the way for hosts that are out, at any time.
+        gates_may = not stopped and not run.rolling_back and (not early or tally.pending_out > 0)
+        if gates_may and gates.pending:
             for lane in _pending(session, run, gate=True, limit=gates.pending):
                 _start(session, lane, now)
                 started.append(row_id(lane.id))
-        fresh = 0 if early else free.fresh
-        left = fresh + free.resumed
-        if left:
-            for lane in _pending(session, run, gate=False, limit=2 * left + 8):
-                resumed = lane.changed and not run.rolling_back
-                if not resumed and fresh <= 0:
-                    break  # those that may be resumed come first
-                conflict = _ahead(session, lane) or self.leases.acquire(session, lane, now)
-                if conflict is None:
-                    _start(session, lane, now)
-                    started.append(row_id(lane.id))
-                    fresh -= 0 if resumed else 1
-                elif conflict.run_id != run.id:
-                    waiting += _wait_for_lease(session, lane, conflict, policy, now)
+        if early:
+            free = replace(free, fresh=0)
+        waiting = self._start_hosts(session, run, policy, free, now, started)
         if started and run.started_at is None:
             run.started_at = now
         if started:
             run.status = "running"
         under_way = gates.in_flight + tally.in_flight + len(started) + waiting
+        held = run.paused or run.needs_approval or early
         if under_way == 0 and (run.aborted or not held or tally.pending + gates.pending == 0):
             released += self._end_run(session, run, now)
         elif was_due is not None and started:
             detail = f"it was to start at {moment(was_due)}"
             record(session, now, "engine", run.job, run.target, run.id, "due", detail)
         return started
+
+    def _start_hosts(
+        self,
+        session: Session,
+        run: Run,
+        policy: Policy,
+        free: Slots,
+        now: float,
+        started: list[int],
+    ) -> int:
+        """Start lanes that may, and add them to `started`. Returns how many wait for a lease."""
+        waiting = 0
+        left = free.fresh + free.resumed
+        if not left:
+            return 0
+        fresh = free.fresh
+        for lane in _pending(session, run, gate=False, limit=2 * left + 8):
+            resumed = lane.changed and not run.rolling_back
+            if not resumed and fresh <= 0:
+                break  # those that may be resumed come first
+            conflict = _ahead(session, lane) or self.leases.acquire(session, lane, now)
+            if conflict is None:
+                _start(session, lane, now)
+                started.append(row_id(lane.id))
+                fresh -= 0 if resumed else 1
+            elif conflict.run_id != run.id:
+                waiting += _wait_for_lease(session, lane, conflict, policy, now)
+        return waiting
 
     def _end_run(
         self, session: Session, run: Run, now: float, refusal: str | None = None
@@ -405,6 +422,7 @@ def _ahead(session: Session, lane: Lane) -> Conflict | None:
             col(Lane.id) < lane.id,
             Lane.run_id != lane.run_id,
             col(Run.paused).is_(False),
+            col(Run.start_at).is_(None),
             col(Run.status).in_(ACTIVE),
         )
         .order_by(col(Lane.id))
@@ -484,5 +502,6 @@ def _chain(session: Session, lane_id: int) -> ChainMessage | None:
     label = "preflight" if lane.gate else lane.host
     return ChainMessage(
         lane.site,
+        lane.run_id,
         tuple(Message(row_id(i), name, f"{label} · {summary}") for i, name, summary in rest),
     )

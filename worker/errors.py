@@ -4,6 +4,7 @@
     ├── UsageError                 exit 5   wrong usage or fleet file
     ├── ServiceError               exit 1   Redis or the database is not there
     ├── LeaseHeld                 exit 6   another run holds a lease
+    ├── Frozen                     exit 3   a freeze keeps jobs from starting; nothing was changed
     ├── Forbidden                  exit 3   the asker may not do this; nothing was changed
     └── StepError                           a step ends, and this is why
         ├── Failed                 exit 2   the host did not do what was asked
@@ -48,6 +49,12 @@ class LeaseHeld(WinchError):
     """Another run holds a lease that this one needs."""
 
     exit_code = 6
+
+
+class Frozen(WinchError):
+    """A freeze keeps jobs of this scope from starting."""
+
+    exit_code = 3
 
 
 class Forbidden(WinchError):

@@ -72,6 +72,13 @@ class Executor:
         kind = REGISTRY.get(claim.name)
         if kind is None:
             return Failed(f"{claim.name}: this worker does not know such a step; is it too old?")
+        if claim.broken:
+            return Failed(
+                f"{claim.name}: lease {', '.join(claim.broken)} was taken away from run "
+                f"{claim.run_id} (`winch audit` says by whom); nothing more is done to "
+                f"{claim.host}: look at it, then `winch retry {claim.run_id}`, which waits for the "
+                "lease, or `winch abort` it"
+            )
         try:
             if not claim.fenced and claim.numbers:
                 context.fence_all()

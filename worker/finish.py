@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -94,12 +94,15 @@ def finish(
     """
     now = store.now()
     with store.write() as session:
+        # The run before the lane and the lane before its leases, as everybody locks them.
+        run = session.exec(
+            select(Run).where(Run.id == claim.run_id).with_for_update(key_share=True)
+        ).one()
         also(session)
         lane = held_lane(session, claim)
         if lane is None:
             return None
         step = session.get_one(Step, claim.step_id)
-        run = session.get_one(Run, claim.run_id)
         lane.claim = lane.claimed_by = None
         if memory is not None:
             step.memory = memory
@@ -123,6 +126,8 @@ def finish(
         session.add_all((lane, step))
         match after:
             case "next":
+                if lane.gate and isinstance(end, Done):
+                    _put_in_order(session, run, end.order)
                 return _go_on(session, leases, run, lane, now)
             case "wait" | "retry":
                 _wait(lane, end, now)
@@ -180,6 +185,21 @@ def _wait(lane: Lane, end: Outcome | StepError, now: float) -> None:
         lane.waiting_for, lane.wait_until = "retry", now + delay
         lane.detail = str(end)
         lane.retries += 0 if isinstance(end, Busy) else 1
+
+
+def _put_in_order(session: Session, run: Run, hosts: Sequence[str]) -> None:
+    """Let lanes that have not begun change places, so that they come in this order."""
+    lanes = session.exec(
+        select(Lane)
+        .where(Lane.run_id == run.id, col(Lane.gate).is_(False), col(Lane.host).in_(hosts))
+        .order_by(col(Lane.position))
+    ).all()
+    if any(lane.status != "pending" or lane.changed for lane in lanes):
+        return
+    places = [lane.position for lane in lanes]
+    for lane, place in zip(sorted(lanes, key=lambda x: hosts.index(x.host)), places, strict=True):
+        lane.position = place
+        session.add(lane)
 
 
 def _go_on(session: Session, leases: Leases, run: Run, lane: Lane, now: float) -> Next:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from worker.embedded import prepare_state_dir
 from worker.errors import UsageError
 from worker.settings import Settings, settings
+
+_RUN = re.compile(r"run (\d+), step \d+$")  # see `worker.app.publish`
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,7 @@ class FlowerOptions:
     port: int
     basic_auth: list[str]  # user:password
     db: str
+    login: bool  # behind the board's login
 
 
 def is_loopback(address: str) -> bool:
@@ -75,15 +79,15 @@ def flower_options(given: Settings | None = None) -> FlowerOptions:
     here = given or settings()
     path = here.flower_basic_auth_file
     users = [] if path is None else read_basic_auth(path)
-    if not users and not is_loopback(here.flower_address):
+    login = not users and here.flower_login == "winch"
+    if not users and not login and not is_loopback(here.flower_address):
         raise UsageError(
             f"WINCH_FLOWER_ADDRESS: {here.flower_address or 'all addresses'} is reachable from"
-            " other machines, so a login is needed: set WINCH_FLOWER_BASIC_AUTH_FILE to a file of"
-            " user:password lines, or use 127.0.0.1"
+            " other machines, so a login is needed: leave WINCH_FLOWER_LOGIN=none out, or use"
+            " 127.0.0.1"
         )
-    return FlowerOptions(
-        here.flower_address, here.flower_port, users, str(here.state_dir / "flower.db")
-    )
+    db = str(here.state_dir / "flower.db")
+    return FlowerOptions(here.flower_address, here.flower_port, users, db, login)
 
 
 def flower_command(given: Settings | None = None) -> list[str]:
@@ -107,3 +111,23 @@ def flower_url(given: Settings | None = None) -> str:
     here = given or settings()
     host = f"[{here.flower_address}]" if ":" in here.flower_address else here.flower_address
     return f"http://{host}:{here.flower_port}"
+
+
+def board_url(given: Settings | None = None) -> str:
+    """Say where a browser on this machine finds the run board, unless that is set."""
+    here = given or settings()
+    host = f"[{here.web_address}]" if ":" in here.web_address else here.web_address
+    return here.public_url or f"http://{host}:{here.web_port}"
+
+
+def with_board(text: str | None) -> str | None:
+    """Add to what Flower shows of a task where its run is on the board.
+
+    >>> with_board("run 12, step 34")
+    'run 12, step 34'
+    """
+    url = settings().public_url
+    found = _RUN.match(text or "")
+    if url is None or found is None:
+        return text
+    return f"{text} · {url.rstrip('/')}/runs/{found[1]}"

@@ -26,6 +26,7 @@ from worker.models import Lane, Lease
 from worker.settings import settings
 
 _PREFIX = "winch:lease:"
+_ONE_AT_A_TIME = 0x77696E6368  # of PostgreSQL's advisory locks: ours, whatever else is in there
 _TTL_MS = 60_000  # the steward renews those of unfinished runs every few seconds
 
 # KEYS: leases. ARGV: owner, lifetime in ms. Takes all or none; the same owner may take again.
@@ -104,9 +105,16 @@ class Leases:
         return None
 
     def raise_numbers(self, session: Session, lane: Lane, now: float) -> None:
-        """Give a lane newer numbers: whoever acts with the old ones is refused by the hosts."""
-        mine = [row for row in _locked(session, lane.leases) if row.lane_id == lane.id]
-        lane.numbers = {row.name: _next_number(row, now) for row in mine}
+        """Give a lane newer numbers: whoever acts with the old ones is refused by the hosts.
+
+        A lease that was broken keeps its old number: left out, the hosts could not refuse this one.
+        """
+        mine = [
+            row
+            for row in _locked(session, lane.leases)
+            if (row.run_id, row.lane_id) == (lane.run_id, lane.id)
+        ]
+        lane.numbers = {**lane.numbers, **{row.name: _next_number(row, now) for row in mine}}
         lane.fenced = False
         session.add_all(mine)
 
@@ -148,6 +156,18 @@ class Leases:
                     self._redis.set(key, owner, px=_TTL_MS)
 
 
+def broken(session: Session, lane: Lane) -> list[str]:
+    """The leases of a lane under way that are its own no more: somebody has broken them."""
+    if not lane.leases:
+        return []
+    query = select(Lease).where(col(Lease.name).in_(lane.leases)).order_by(Lease.name)
+    return [
+        row.name
+        for row in session.exec(query)
+        if (row.run_id, row.lane_id) != (lane.run_id, lane.id)
+    ]
+
+
 def _owner(run_id: int) -> str:
     return f"run:{run_id}"
 
@@ -158,10 +178,17 @@ def _next_number(row: Lease, now: float) -> int:
 
 
 def _locked(session: Session, names: list[str]) -> list[Lease]:
-    """Lock the rows of leases, in one order for everybody; make those that are not there yet."""
+    """Lock the rows of leases, in one order for everybody; make those that are not there yet.
+
+    A transaction may do so for several lanes, one after the other, and then no order of rows is
+    everybody's: so on PostgreSQL one changes leases at a time. Whoever locks a run or lanes does
+    that before.
+    """
     if not names:
         return []
     ordered = sorted(names)
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection().execute(text(f"SELECT pg_advisory_xact_lock({_ONE_AT_A_TIME})"))
     query = select(Lease).where(col(Lease.name).in_(ordered)).order_by(Lease.name).with_for_update()
     rows = list(session.exec(query))
     if len(rows) < len(ordered):

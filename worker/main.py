@@ -9,7 +9,7 @@ import socket
 import time
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from celery.exceptions import SecurityWarning
 from celery.signals import setup_logging
@@ -31,10 +31,26 @@ _IDLE_AFTER = 300.0  # seconds until a connection that nobody uses is closed
 _WAIT_FOR_REDIS = 30.0  # seconds, at the start
 
 
-def run_worker(sites: Sequence[str] = (), *, concurrency: int | None = None) -> int:
+class Companion(Protocol):
+    """Something that lives as long as a worker does, and of which `worker` knows no more."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End, within seconds."""
+
+
+def run_worker(
+    sites: Sequence[str] = (),
+    *,
+    concurrency: int | None = None,
+    beside: Sequence[Companion] = (),
+) -> int:
     """Run a worker until it is told to stop (SIGTERM: finish the steps under way; twice: now).
 
     `sites`: the queues to serve; none: the default one and those of every site that runs need.
+    `beside`: what else runs in this process, as long as the worker does.
 
     Raises:
         ServiceError: Redis or the database is not there.
@@ -56,6 +72,8 @@ def run_worker(sites: Sequence[str] = (), *, concurrency: int | None = None) -> 
     steward = Steward(engine(), node, queued)
     node.start()
     steward.start()
+    for companion in beside:
+        companion.start()
     name = f"winch-{os.getpid()}@{socket.gethostname()}"
     try:
         worker = app.Worker(
@@ -75,6 +93,8 @@ def run_worker(sites: Sequence[str] = (), *, concurrency: int | None = None) -> 
     finally:
         steward.stop()
         node.stop()
+        for companion in beside:
+            companion.stop()
         connections.close()
 
 

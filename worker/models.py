@@ -14,6 +14,9 @@ ENDED = ("failed", "succeeded", "aborted", "rolled_back")
 # Lane status while something may be under way on the host.
 IN_FLIGHT = ("running", "waiting")
 
+# A notification's state while nobody knows yet what comes of it.
+UNSENT = ("queued", "sending")
+
 FORWARD = "forward"
 BACK = "back"
 
@@ -331,7 +334,7 @@ class Notification(SQLModel, table=True):
     title: str = Field(sa_column=Column(Text, nullable=False))
     body: str = Field(sa_column=Column(Text, nullable=False))
     at: float  # when it happened
-    # queued, sending, sent, failed, unknown (perhaps sent), expired, dropped
+    # One of UNSENT, or sent, failed, unknown (perhaps sent), expired, dropped.
     state: str = "queued"
     attempts: int = 0
     due_at: float

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from worker.step import Params
+from worker.windows import Window
 
 
 class _Data(BaseModel):
@@ -87,6 +88,7 @@ class Policy(_Data):
     max_failures: int = Field(default=0, ge=0)
     on_failure: Literal["rollback", "stop"] = "rollback"
     lock_wait: float = 600.0  # seconds
+    windows: list[Window] = Field(default_factory=list)  # when hosts may start; []: at any time
 
 
 class Plan(_Data):

@@ -185,6 +185,11 @@ def iso(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def moment(seconds: float) -> str:
+    """A time for people; in UTC, for those who read it are anywhere."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def _summary(run: Run, status: str) -> dict[str, Any]:
     return {
         "id": run.id,
@@ -194,10 +199,11 @@ def _summary(run: Run, status: str) -> dict[str, Any]:
         "requested_by": run.requested_by,
         "reason": run.reason,
         "created_at": iso(run.created_at),
+        "start_at": iso(run.start_at),
         "started_at": iso(run.started_at),
         "ended_at": iso(run.ended_at),
         "vars": run.vars,
-        "detail": _waits_for_approval(run) or run.detail,
+        "detail": _waits(run) or run.detail,
         "exit_code": run.exit_code,
         "scope": run.scope,
         "approval": _approval(run),
@@ -216,13 +222,21 @@ def _approval(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _waits_for_approval(run: Run) -> str | None:
-    if not run.needs_approval or run.status not in ACTIVE:
+def _waits(run: Run) -> str | None:
+    """Say what a run waits for as a whole: an approval, a time, or both."""
+    if run.status not in ACTIVE:
         return None
-    return (
-        f"waiting for approval by another person ({run.approval_role}) than "
-        f"{run.asker or run.requested_by}: {run.approval}"
-    )
+    said = []
+    if run.needs_approval:
+        said.append(
+            f"waiting for approval by another person ({run.approval_role}) than "
+            f"{run.asker or run.requested_by}: {run.approval}"
+        )
+    if run.start_at is not None:
+        begun = run.started_at is not None
+        what = "its window is closed; it goes on" if begun else "starts"
+        said.append(f"{what} at {moment(run.start_at)}")
+    return "; ".join(said) or None
 
 
 def _status(run: Run, lanes: Sequence[Lane]) -> str:
@@ -236,6 +250,8 @@ def _status(run: Run, lanes: Sequence[Lane]) -> str:
     waits_for_lease = any(_waits_for_lease(lane) for lane in lanes)
     if under_way and all(lane.status == "waiting" for lane in under_way):
         return "waiting"
+    if run.start_at is not None and not under_way:
+        return "queued" if run.started_at is None else "waiting"
     return "waiting" if waits_for_lease and not under_way else run.status
 
 

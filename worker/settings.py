@@ -31,13 +31,16 @@ class Settings(BaseSettings):
     concurrency: int = Field(default=16, ge=1, le=256)  # threads of a worker
     flower_address: str = "127.0.0.1"
     flower_port: int = Field(default=5555, ge=1, le=65535)
-    flower_basic_auth_file: Path | None = None  # lines of user:password
+    flower_login: Literal["winch", "none"] = "winch"  # the board's; none: on loopback only
+    flower_basic_auth_file: Path | None = None  # lines of user:password, instead
     flower_url: str | None = None  # where browsers find Flower; None: the run board has no links
     web_address: str = "127.0.0.1"
     web_port: int = Field(default=8080, ge=1, le=65535)
     url: str | None = None  # of a Winch elsewhere: the command line talks to its HTTP API
     token: SecretStr | None = None  # for it
     access: Path | None = None  # who may do what: people, and policies of approval
+    notify_file: Path | None = None  # who is told of what; None: nobody
+    public_url: str | None = None  # where browsers find the run board, for links to it
     rate_limit: float = Field(default=20.0, gt=0, le=100_000)  # requests a second of one token
 
     @property

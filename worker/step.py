@@ -24,10 +24,15 @@ WaitReason = Literal["sessions", "lease", "soak", "approval", "retry"]
 
 @dataclass(frozen=True)
 class Done:
-    """The step is complete. `changed` is False when there was nothing to do."""
+    """The step is complete. `changed` is False when there was nothing to do.
+
+    `order`: the hosts whose lanes are to be taken in this order, now that the world has been looked
+    at; a gate may say so of lanes that have not begun.
+    """
 
     detail: str
     changed: bool = True
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,14 @@ class Context(Protocol):
         before the step's first action must not be overwritten by what a second try observes."""
 
     def recall(self, step: str) -> Mapping[str, Any]:
-        """What the lane's step of that name remembered ({} if it never ran)."""
+        """What the lane's step of that name remembered ({} if it never ran).
+
+        Of a step that is there both ways: what it remembered on its way forward.
+        """
+
+    def reached(self, job: str, target: str, step: str) -> frozenset[str] | None:
+        """The hosts at which a step has begun, in the newest run of a job on a target that got so
+        far anywhere; this run may be it. None: there is none, or it cannot be told."""
 
     def progress(self, text: str) -> None:
         """Say how far the step is: shown in Flower, `watch` and chat. Cheap."""

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, or_, update
 from sqlmodel import Session, col, select
 
 from worker.audit import record
@@ -113,19 +113,43 @@ class Steward:
             claimed = set(
                 session.exec(select(Lane.claimed_by).where(col(Lane.claimed_by).is_not(None)))
             )
-            rows = {row.id: row for row in session.exec(select(WorkerRow))} if claimed else {}
+            rows = {row.id: row for row in session.exec(select(WorkerRow))}
+        gone = {row.id: row for row in rows.values() if is_dead(row, now)}
         dead = [
             worker
             for worker in claimed
-            if worker is not None and (worker not in rows or is_dead(rows[worker], now))
+            if worker is not None and (worker not in rows or worker in gone)
         ]
-        for worker in dead:
-            self._hand_on(worker, now)
+        handed_on = {worker: self._hand_on(worker, now) for worker in dead}
+        for row in gone.values():
+            if row.lost_at is None:
+                self._say_lost(row, handed_on.get(row.id, []), now)
 
-    def _hand_on(self, worker: str, now: float) -> None:
+    def _say_lost(self, row: WorkerRow, hosts: list[str], now: float) -> None:
+        """Put a worker's death on record, once; `hosts` went on without it."""
+        with self._store.write() as session:
+            noted = session.exec(
+                update(WorkerRow)
+                .where(col(WorkerRow.id) == row.id, col(WorkerRow.lost_at).is_(None))
+                .values(lost_at=now)
+            )
+            if noted.rowcount != 1:
+                return  # another steward was faster
+            left = f"went on without it: {', '.join(hosts)}" if hosts else "it had nothing to do"
+            detail = (
+                f"its last sign of life was {max(0.0, now - row.heartbeat_at):.0f} s ago; {left}"
+            )
+            record(session, now, "steward", "worker lost", row.id, None, "lost", detail)
+
+    def _hand_on(self, worker: str, now: float) -> list[str]:
         with self._store.write() as session:
             lanes = list(
-                session.exec(select(Lane).where(Lane.claimed_by == worker).with_for_update())
+                session.exec(
+                    select(Lane)
+                    .where(Lane.claimed_by == worker)
+                    .order_by(col(Lane.id))
+                    .with_for_update()
+                )
             )
             for lane in lanes:
                 log.warning("worker %s is gone: %s goes on without it", worker, lane.host)
@@ -139,6 +163,7 @@ class Steward:
                 record(session, now, "steward", "take over", worker, run_id, "lost", hosts)
         for lane_id in ids:
             self._engine.publish_lane(lane_id)
+        return sorted(lane.host for lane in lanes)
 
     def resume_due(self) -> None:
         """Start the rest of lanes whose wait is over."""
@@ -153,6 +178,7 @@ class Steward:
             lanes = session.exec(
                 select(Lane)
                 .where(col(Lane.id).in_(due), Lane.status == "waiting")
+                .order_by(col(Lane.id))
                 .with_for_update()
             ).all()
             for lane in lanes:
@@ -190,12 +216,14 @@ class Steward:
             self._engine.publish_lane(lane_id)
 
     def advance_runs(self) -> None:
-        """Advance runs of which a lane has ended, or that wait for a lease."""
+        """Advance runs of which a lane has ended, that wait for a lease, or that are to start."""
+        now = self._store.now()
         with self._store.read() as session:
             runs = set(
                 session.exec(
                     select(Run.id).where(
-                        col(Run.status).in_(ACTIVE), col(Run.needs_advance).is_(True)
+                        col(Run.status).in_(ACTIVE),
+                        or_(col(Run.needs_advance).is_(True), col(Run.start_at) <= now),
                     )
                 )
             )

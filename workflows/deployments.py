@@ -104,6 +104,8 @@ class Command(Section):
     """Prints what stands now; reads only."""
     timeout: PositiveDuration = 600.0
     """How long each may take."""
+    reboots: PositiveDuration | None = None
+    """They reboot the host: how long until it must have booted anew."""
 
 
 class Redeploy(Section):

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from worker.errors import UsageError
 from worker.plan import HostSpec, LaneSpec, Plan, Policy, StepSpec
 from workflows.hosts import host_specs
+from workflows.hours import windows_of
 from workflows.model import Fleet
 from workflows.nginx_drain import pools_of
-from workflows.nginx_gates import fetch_step, gate_steps
+from workflows.nginx_gates import fetch_step, gate_steps, preflight_step, rollback_step
 from workflows.nginx_lanes import instance_of, rollback_lane, upgrade_lane
 from workflows.nginx_options import source_of
 from workflows.options import Options, check_option
@@ -27,7 +28,8 @@ from workflows.sections import Nginx
 from workflows.templates import variables_in
 from workflows.values import count_of, shown
 
-Fetch = Callable[[str | None, list[str]], StepSpec]  # for a site and its hosts
+# What a gate does last: for a site, its hosts, and whether those are all.
+Prepare = Callable[[str | None, list[str], bool], list[StepSpec]]
 
 
 def plan_nginx_upgrade(fleet: Fleet, group_name: str, options: Options) -> Plan:
@@ -47,14 +49,15 @@ def plan_nginx_upgrade(fleet: Fleet, group_name: str, options: Options) -> Plan:
     variables = {**fleet.vars, **known, **options.vars}
     _check_vars(fleet, group, options)
 
-    def fetch(site: str | None, members: list[str]) -> StepSpec:
+    def prepare(site: str | None, members: list[str], _all: bool) -> list[StepSpec]:
         instances = [instance_of(fleet, group_name, host) for host in members]
-        return fetch_step(fleet, site, instances, source, options.nginx)
+        return [
+            fetch_step(fleet, site, instances, source, options.nginx),
+            preflight_step(instances, source, options.nginx),
+        ]
 
     lanes = [upgrade_lane(fleet, group_name, host, source, variables, options) for host in hosts]
-    return _plan(
-        fleet, "nginx.upgrade", group_name, options, lanes, fetch=fetch, variables=variables
-    )
+    return _plan(fleet, "nginx.upgrade", group_name, options, lanes, prepare, variables=variables)
 
 
 def plan_nginx_rollback(fleet: Fleet, group_name: str, options: Options) -> Plan:
@@ -68,7 +71,12 @@ def plan_nginx_rollback(fleet: Fleet, group_name: str, options: Options) -> Plan
     hosts = select_hosts(group_name, group, options)
     _check_vars(fleet, group, options)
     lanes = [rollback_lane(fleet, group_name, host, options) for host in hosts]
-    return _plan(fleet, "nginx.rollback", group_name, options, lanes)
+
+    def prepare(_site: str | None, members: list[str], all_: bool) -> list[StepSpec]:
+        instances = [instance_of(fleet, group_name, host) for host in members]
+        return [rollback_step(instances, options.nginx, all_=all_)]
+
+    return _plan(fleet, "nginx.rollback", group_name, options, lanes, prepare)
 
 
 def find_group(fleet: Fleet, name: str) -> Nginx:
@@ -109,8 +117,8 @@ def _plan(
     group_name: str,
     options: Options,
     lanes: list[LaneSpec],
+    prepare: Prepare,
     *,
-    fetch: Fetch | None = None,
     variables: dict[str, str] | None = None,
 ) -> Plan:
     """Put a gate for each site before the lanes, and the machines beside them."""
@@ -127,8 +135,7 @@ def _plan(
         hosts[name] = HostSpec(**{**dict(hosts[members[0]]), "name": name, "site": site})
         needed = [n for each in lanes if each.host in members for n in each.touches]
         steps = gate_steps(fleet, group, group_name, members, [*needed, *builders], options)
-        if fetch is not None:
-            steps.append(fetch(site, members))
+        steps += prepare(site, members, len(sites) == 1)
         gates.append(LaneSpec(host=name, site=site, leases=[], touches=[], steps=steps, gate=True))
     return Plan(
         job=job,
@@ -156,6 +163,7 @@ def _policy(fleet: Fleet, group: Nginx, hosts: Sequence[str], options: Options, 
         max_failures=count_of(policy.max_failures, len(hosts), up=False),
         on_failure=policy.on_failure if job == "nginx.upgrade" else "stop",
         lock_wait=policy.lock_wait,
+        windows=windows_of(policy.windows) if job == "nginx.upgrade" else [],
     )
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tasks.haproxy.params import CheckPool
-from tasks.nginx.params import Instance
-from tasks.nginx_binary.params import Build, CheckGroup, Unpack, Upload
+from tasks.nginx.params import Instance, NewBinary
+from tasks.nginx_binary.params import (
+    Build,
+    CheckGroup,
+    CheckRollback,
+    PreflightGroup,
+    Unpack,
+    Upload,
+)
 from worker.errors import UsageError
 from worker.plan import StepSpec
 from workflows.model import Fleet
@@ -54,6 +61,27 @@ def _pool_checks(
         )
         for check in checks.values()
     ]
+
+
+def preflight_step(
+    instances: Sequence[Instance], source: Source, options: NginxOptions
+) -> StepSpec:
+    """Make the step that looks whether any host of one site would refuse."""
+    check = PreflightGroup(instances=list(instances), new=new_binary(source), force=options.force)
+    to = source.version or options.package or "the new version"
+    return StepSpec.of("nginx.preflight_group", check, f"see that all can be upgraded to {to}")
+
+
+def rollback_step(instances: Sequence[Instance], options: NginxOptions, *, all_: bool) -> StepSpec:
+    """Make the step that says from which version to which the hosts of one site go back."""
+    check = CheckRollback(instances=list(instances), older=options.older, all_=all_)
+    return StepSpec.of("nginx.check_rollback", check, "see where each host goes back to")
+
+
+def new_binary(source: Source) -> NewBinary:
+    """Describe the new binary as the hosts are going to have it."""
+    sha256 = source.sha256 if source.kind == "binary" else None  # of the others: made on the host
+    return NewBinary(path=source.path, sha256=sha256, version=source.version)
 
 
 def fetch_step(

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from tasks.nginx.params import (
     Instance,
-    NewBinary,
     Preflight,
     Quit,
     QuitNew,
@@ -24,6 +23,7 @@ from worker.plan import BackStep, LaneSpec, StepSpec
 from workflows.deploying import lasting, verify_params, verify_step
 from workflows.model import Fleet
 from workflows.nginx_drain import Draining, draining
+from workflows.nginx_gates import new_binary
 from workflows.nginx_options import Source
 from workflows.options import Options
 from workflows.pair_steps import guard_steps
@@ -59,8 +59,7 @@ def upgrade_lane(
 ) -> LaneSpec:
     group, wishes = fleet.nginx[group_name], options.nginx
     instance = instance_of(fleet, group_name, host)
-    sha256 = source.sha256 if source.kind == "binary" else None  # of the others: made on the host
-    new = NewBinary(path=source.path, sha256=sha256, version=source.version)
+    new = new_binary(source)
     verify = _verify(fleet, group_name, host, variables)
     checks = [] if verify is None else Verify.model_validate(verify.params).checks
     soak = group.soak if wishes.soak is None else wishes.soak
@@ -97,7 +96,11 @@ def upgrade_lane(
             Soak(instance=instance, new=new, seconds=soak, checks=checks, confirm=confirm),
             f"watch the new workers for {soak:g} s{then}",
         ),
-        StepSpec.of("nginx.quit", Quit(instance=instance, new=new), "end the old master (QUIT)"),
+        StepSpec.of(
+            "nginx.quit",
+            Quit(instance=instance, new=new, reload=group.reload),
+            "end the old master (QUIT)",
+        ),
         *([] if verify is None else [verify]),
     ]
     return _lane(fleet, host, out, steps, _way_back(fleet, group_name, host, out, options))
@@ -106,7 +109,7 @@ def upgrade_lane(
 def rollback_lane(fleet: Fleet, group_name: str, host: str, options: Options) -> LaneSpec:
     """Make the lane that brings the old nginx back; it has no way back of its own."""
     out = draining(fleet, group_name, host, options) if fleet.nginx[group_name].drain else None
-    steps = back_steps(fleet, group_name, host, options)
+    steps = back_steps(fleet, group_name, host, options, older=options.nginx.older)
     if out is not None:
         steps = [out.out, *steps, out.back]
     return _lane(fleet, host, out, steps, [])
@@ -118,7 +121,7 @@ def _way_back(
     # Each finds out what is left to undo; the first finds out where to go back to.
     back = [
         BackStep(step=step, undoes=["nginx.stage"])
-        for step in back_steps(fleet, group_name, host, options)
+        for step in back_steps(fleet, group_name, host, options, older=True)
     ]
     if out is None:
         return back
@@ -130,17 +133,26 @@ def _way_back(
     ]
 
 
-def back_steps(fleet: Fleet, group_name: str, host: str, options: Options) -> list[StepSpec]:
-    """Make the steps that bring the old version back, and see that it serves."""
+def back_steps(
+    fleet: Fleet, group_name: str, host: str, options: Options, *, older: bool
+) -> list[StepSpec]:
+    """Make the steps that bring the old version back, and see that it serves.
+
+    `older`: whatever upgrade it is that this host has on record.
+    """
     instance = instance_of(fleet, group_name, host)
     steps = [
         StepSpec.of(
-            "nginx.reload_old", ReloadOld(instance=instance), "let the old nginx serve again (HUP)"
+            "nginx.reload_old",
+            ReloadOld(instance=instance, older=older),
+            "let the old nginx serve again (HUP)",
         ),
-        StepSpec.of("nginx.quit_new", QuitNew(instance=instance), "end the new master (QUIT)"),
+        StepSpec.of(
+            "nginx.quit_new", QuitNew(instance=instance, older=older), "end the new master (QUIT)"
+        ),
         StepSpec.of(
             "nginx.unstage",
-            Unstage(instance=instance),
+            Unstage(instance=instance, older=older),
             f"put the old nginx back at {instance.binary}",
         ),
     ]

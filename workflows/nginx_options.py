@@ -33,6 +33,7 @@ class NginxOptions:
     drop_unknown: bool = False
     add_arguments: tuple[str, ...] = ()
     force: bool = False
+    older: bool = False  # of a rollback: also from an upgrade that is not the group's newest
     soak: float | None = None
     confirm: Literal["auto", "manual"] | None = None
 
@@ -48,6 +49,7 @@ class NginxOptions:
         drop_unknown: bool = False,
         add_arguments: Iterable[str] = (),
         force: bool = False,
+        older: bool = False,
         soak: str | None = None,
         confirm: str | None = None,
     ) -> Self:
@@ -81,6 +83,7 @@ class NginxOptions:
             drop_unknown=drop_unknown,
             add_arguments=add,
             force=force,
+            older=older,
             soak=_duration(soak),
             confirm="manual" if confirm == "manual" else "auto" if confirm == "auto" else None,
         )

@@ -92,7 +92,10 @@ def plan_pair_failover(fleet: Fleet, target: str, options: Options) -> Plan:
         _lane(
             fleet,
             host,
-            [preflight_step(fleet, name, [host]), yield_step(fleet, name, host)],
+            [
+                preflight_step(fleet, name, [host], holding=not options.limit),
+                yield_step(fleet, name, host),
+            ],
             [BackStep(step=rejoin_step(fleet, name, host), undoes=["vrrp.yield"])],
         )
         for name, (host,) in chosen.items()
@@ -223,9 +226,11 @@ def _upgrade_lane(fleet: Fleet, name: str, host: str, options: Options) -> LaneS
         raise UsageError(f"pair {name} has no redeploy")
     deploy = redeploy_params(fleet, (*at, "redeploy"), pair.redeploy, values)
     away, rejoin = yield_step(fleet, name, host), rejoin_step(fleet, name, host)
-    # Whatever is redeployed may restart HAProxy, which forgets what was drained.
+    # Whatever is redeployed may restart HAProxy, which forgets what was drained, or keepalived,
+    # which forgets that it was to stay away.
     save, restore = haproxy_state_steps(fleet, host)
-    steps = [preflight_step(fleet, name, [host]), away, *save, redeploy_step(deploy), *restore]
+    steps = [preflight_step(fleet, name, [host]), away]
+    steps += [*save, redeploy_step(deploy), away, *restore]
     if pair.verify:
         steps.append(verify_step(verify_params(fleet, (*at, "verify"), pair.verify, values)))
     steps.append(rejoin)
@@ -233,6 +238,7 @@ def _upgrade_lane(fleet: Fleet, name: str, host: str, options: Options) -> LaneS
     back = [
         BackStep(step=away, undoes=["vrrp.rejoin"]),
         BackStep(step=restore_step(deploy), undoes=["deploy.redeploy"]),
+        BackStep(step=away, undoes=["deploy.redeploy"]),
         *(BackStep(step=step, undoes=["deploy.redeploy"]) for step in restore),
     ]
     old = lasting(pair.verify)

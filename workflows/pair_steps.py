@@ -21,10 +21,18 @@ def guard_steps(fleet: Fleet, host: str) -> list[StepSpec]:
     return [preflight_step(fleet, pair, [host]) for pair in fleet.pairs_of(host)]
 
 
-def preflight_step(fleet: Fleet, pair: str, members: Sequence[str]) -> StepSpec:
-    """Make the step that sees whether members can be taken out, one after the other."""
+def preflight_step(
+    fleet: Fleet, pair: str, members: Sequence[str], *, holding: bool = False
+) -> StepSpec:
+    """Make the step that sees whether members can be taken out, one after the other.
+
+    `holding`: they must hold something, or it is not clear who is meant.
+    """
     params = vrrp.Preflight(
-        pair=pair_params(fleet, pair), members=list(members), services=services(fleet, pair)
+        pair=pair_params(fleet, pair),
+        members=list(members),
+        services=services(fleet, pair),
+        holding=holding,
     )
     peers = ", ".join(params.pair.peer(member) for member in members)
     return StepSpec.of("vrrp.preflight", params, f"see that {peers} can hold {_ips(params.pair)}")

@@ -15,6 +15,7 @@ from workflows.deploying import (
     verify_step,
 )
 from workflows.deployments import Redeploy
+from workflows.hours import windows_of
 from workflows.model import Fleet
 from workflows.options import Options, select
 from workflows.pair_steps import guard_steps
@@ -48,7 +49,9 @@ def plan_roll(fleet: Fleet, pool_name: str, options: Options) -> Plan:
     hosts = select(pool_name, pool, options)
     used = variables_in([redeploy.model_dump(), [check.model_dump() for check in pool.verify]])
     check_used(fleet, options, used)
-    policy = pool_policy(pool_name, pool, len(hosts), options)
+    policy = pool_policy(pool_name, pool, len(hosts), options).model_copy(
+        update={"windows": windows_of(pool.policy.windows)}
+    )
     lanes = [_lane(fleet, pool_name, host, redeploy, options) for host in hosts]
     return pool_plan(fleet, "roll", pool_name, options, lanes=lanes, policy=policy)
 

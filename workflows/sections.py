@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from workflows.deployments import Check, Redeploy, Section, drop_none, none_word
+from workflows.hours import Hours
 from workflows.kinds import (
     Address,
     Count,
@@ -87,6 +88,13 @@ class VirtualAddress(Section):
     """The member that holds it when all is well."""
 
 
+class PairPolicy(Section):
+    """When members may be upgraded."""
+
+    windows: list[Hours] = []
+    """Upgrades begin in these hours only, and wait for them; without it, at any time."""
+
+
 class Pair(Section):
     """Two hosts that hold addresses by VRRP."""
 
@@ -102,6 +110,8 @@ class Pair(Section):
     """How a member is upgraded."""
     verify: list[Check] = []
     """What must hold on an upgraded member."""
+    policy: PairPolicy = PairPolicy()
+    """When members may be upgraded."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -170,6 +180,8 @@ class PoolPolicy(Section):
     """How long to wait for a lease that another run holds."""
     count_backup: bool = False
     """Whether backup servers count as available."""
+    windows: list[Hours] = []
+    """A roll starts servers in these hours only, and waits for them; without it, at any time."""
 
 
 class Pool(Section):
@@ -217,6 +229,8 @@ class NginxPolicy(Section):
     """rollback: a failed host goes back to the old binary; stop: it stays as it is."""
     lock_wait: Duration = 600.0
     """How long to wait for a lease that another run holds."""
+    windows: list[Hours] = []
+    """An upgrade starts hosts in these hours only, and waits for them; without it, at any time."""
 
 
 class Nginx(Section):
@@ -238,6 +252,8 @@ class Nginx(Section):
     """auto: QUIT after the soak; manual: wait for an approval."""
     drain: bool = False
     """Take each host out of the pools that it is in while its processes change."""
+    reload: bool = False
+    """Reload the unit at the end too, which closes idle keep-alive connections once more."""
     policy: NginxPolicy = NginxPolicy()
     """How many at once, and what a failure does."""
 

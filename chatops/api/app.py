@@ -9,7 +9,7 @@ from pathlib import Path
 from fastapi import FastAPI
 
 from chatops.access import access_file
-from chatops.api import looking, problems, runs, steering, watching
+from chatops.api import freezing, looking, problems, runs, steering, watching
 from chatops.api.context import Context
 from chatops.api.limits import Buckets, Limits
 from chatops.board.mount import mount_board
@@ -72,7 +72,7 @@ def make_app(
     app.state.winch = context
     problems.register(app)
     app.add_middleware(Limits)
-    for module in (runs, steering, watching, looking):
+    for module in (runs, steering, watching, looking, freezing):
         app.include_router(module.router, prefix=PREFIX)
     app.include_router(looking.health, prefix=PREFIX)
     mount_board(app)

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from chatops.api.answers import Cursor, Limit, answers, number
 from chatops.api.context import May, Parts
-from chatops.api.schemas import Why
+from chatops.api.schemas_asking import Why
 from chatops.api.schemas_looking import AuditPage, Broken, FleetOut, Health, LeasesOut
 from chatops.authorise import Principal, covers
 from chatops.fleetview import fleet_document

@@ -16,6 +16,7 @@ from chatops.desk import KeyReused, NotFound
 from worker.control import NotNow
 from worker.errors import (
     Forbidden,
+    Frozen,
     LeaseHeld,
     Refused,
     ServiceError,
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[WinchError], int], ...] = (
     (UsageError, 422),
     (Forbidden, 403),
     (NotNow, 409),
+    (Frozen, 409),
     (LeaseHeld, 409),
     (Refused, 409),
     (Unreachable, 409),
@@ -92,7 +94,8 @@ async def _winch(_request: Request, error: Exception) -> Response:
         raise error
     status = status_of(error)
     headers = {"Retry-After": "2"} if status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(status, str(error), headers=headers, exit_code=error.exit_code)
+    more = {"frozen": True} if isinstance(error, Frozen) else {}
+    return problem(status, str(error), headers=headers, exit_code=error.exit_code, **more)
 
 
 async def _denied(_request: Request, error: Exception) -> Response:

@@ -11,9 +11,10 @@ from sqlmodel import col
 
 from chatops.api.answers import Cursor, Limit, RunId, answers, number
 from chatops.api.context import May, Parts
-from chatops.api.schemas import LogPage, NewRun, RunOut, RunPage
+from chatops.api.schemas import LogPage, RunOut, RunPage
+from chatops.api.schemas_asking import NewRun
+from chatops.api.schemas_freezing import PlanOut
 from chatops.authorise import Principal, covers
-from chatops.desk import Order
 from chatops.idempotency import Key
 from chatops.redact import redacted
 from worker.models import Run
@@ -41,13 +42,19 @@ def ask(
     ] = None,
 ) -> Any:
     """Start a job. If a policy asks for it, the run waits for another person's approval."""
-    order = Order(body.job, body.target, body.hosts, body.options.options(), body.reason)
+    order = body.order()
     made = None if key is None else Key.of(principal.name, key, body.model_dump(mode="json"))
     asked = parts.desk.ask(principal, order, key=made)
     response.headers["Location"] = f"/api/v1/runs/{asked.run_id}"
     if asked.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return seen_by(principal, run_document(parts.desk.store, asked.run_id))
+
+
+@router.post("/plan", response_model=PlanOut, responses=answers(409))
+def plan(body: NewRun, parts: Parts, principal: Starter) -> Any:
+    """Say what a job would do now, host by host, with the commands. Looks at the hosts, no more."""
+    return parts.desk.preview(principal, body.order())
 
 
 @router.get("/runs", response_model=RunPage, responses=answers())

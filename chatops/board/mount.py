@@ -86,6 +86,7 @@ class Login(BaseModel):
 
 @router.get("/")
 @router.get("/leases")
+@router.get("/freezes")
 @router.get("/fleet")
 @router.get("/new")
 def shell(request: Request) -> Response:

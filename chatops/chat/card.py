@@ -250,6 +250,18 @@ def leases_card(held: Sequence[Document]) -> Card:
     return Card(title="Leases", lines=tuple(lines[:50]))
 
 
+def freezes_card(found: Sequence[Document]) -> Card:
+    """List what is frozen."""
+    if not found:
+        return note("nothing is frozen")
+    lines = [
+        f"`{one['scope']}` until {one['until']} · by {one_line(one['by'])} · "
+        f"{one_line(one['reason'])}"
+        for one in found
+    ]
+    return Card(title="Frozen", lines=tuple(lines[:50]))
+
+
 def cut(text: str | None, most: int = MOST_TEXT) -> str:
     """Text as one line of at most that many characters."""
     line = one_line(text)

@@ -3,6 +3,8 @@
 roll web version=1.26 limit=web1        drain web web1        nginx upgrade edge package=1.26.3
 status [RUN]        retry|skip|pause|resume|approve|abort|rollback RUN [HOST]
 leases        freeze [SCOPE] until=… reason="…"        unfreeze [SCOPE]        help
+
+Jobs take at=22:00, too; and what a freeze holds up goes on with: override-freeze reason="…"
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
 
-from chatops.desk import STEERING, Order
+from chatops.chat.requests import Ask, Freeze, Mistake, Request, Start, Status, Steer
+from chatops.orders import NO_OVERRIDE, OVERRIDING, STEERING, Order, Override
 from worker.errors import UsageError
 from workflows.jobs import JOBS
 from workflows.nginx_options import NginxOptions
@@ -30,53 +32,6 @@ _QUOTES = str.maketrans("\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019", '"""""\'\'
 _OPTION = re.compile(r"--([a-z-]+)( (?='))?(?=(:)?)")
 
 
-class Mistake(UsageError):
-    """What was written cannot be meant; the message says what was probably meant."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """Start a job."""
-
-    order: Order
-
-
-@dataclass(frozen=True)
-class Steer:
-    """Do something to a run."""
-
-    action: str
-    run: int
-    hosts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Status:
-    """Show a run; None: the newest ones."""
-
-    run: int | None = None
-
-
-@dataclass(frozen=True)
-class Freeze:
-    """Let no job start (`lift`: let them again) in a scope; None: at all."""
-
-    scope: str | None = None
-    until: str | None = None
-    reason: str | None = None
-    lift: bool = False
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Ask for what there is."""
-
-    what: Literal["leases", "help"]
-
-
-Request = Start | Steer | Status | Freeze | Ask
-
-
 @dataclass(frozen=True)
 class Command:
     """A command as it is written, and the action (`chatops.authorise`) that it is."""
@@ -88,7 +43,8 @@ class Command:
     keys: tuple[str, ...] = field(default=())
 
 
-_COMMON = ("limit", "exclude", "max_unavailable", "stages", "reason")
+_OVERRIDE = "override_freeze"
+_COMMON = ("limit", "exclude", "max_unavailable", "stages", "at", _OVERRIDE, "reason")
 _PLACES = {"pools": "POOL", "pairs": "PAIR", "nginx": "GROUP", "balancers": "BALANCER"}
 
 
@@ -236,11 +192,23 @@ def _run(text: str, command: Command, lead: str) -> int:
 def _steer(command: Command, rest: list[str], lead: str) -> Steer:
     if not rest:
         raise Mistake(f"{command.name} which run? `{lead} {command.usage}`")
-    run, hosts = _run(rest[0], command, lead), tuple(dict.fromkeys(rest[1:]))
+    run = _run(rest[0], command, lead)
+    # A host is never KEY=VALUE, so what is written like that is meant to be an option.
+    overrides = command.name in OVERRIDING
+    named: dict[str, str] = {}
+    names = rest[1:]
+    if overrides:
+        known = replace(command, keys=(_OVERRIDE, "reason"))
+        names, named = _split(known, rest[1:], lead)
+    hosts = tuple(dict.fromkeys(names))
     takes = command.name in ("retry", "skip")
     if (hosts and not takes) or (command.name == "skip" and len(hosts) != 1):
         raise Mistake(f"`{lead} {command.usage.replace('RUN', str(run))}`")
-    return Steer(command.name, run, hosts)
+    if named.keys() - {_OVERRIDE, "reason"} or ("reason" in named) != (_OVERRIDE in named):
+        raise Mistake(f'`{lead} {command.name} {run} override-freeze reason="…"`')
+    freeze = _yes(_OVERRIDE, named.get(_OVERRIDE))
+    override = Override(True, named["reason"]) if freeze else NO_OVERRIDE
+    return Steer(command.name, run, hosts, override)
 
 
 def _split(command: Command, rest: list[str], lead: str) -> tuple[list[str], dict[str, str]]:
@@ -249,6 +217,8 @@ def _split(command: Command, rest: list[str], lead: str) -> tuple[list[str], dic
     named: dict[str, str] = {}
     for word in rest:
         key, equals, value = word.lstrip("-").partition("=")
+        if not equals and _OVERRIDE in command.keys and key.replace("-", "_") == _OVERRIDE:
+            key, equals, value = _OVERRIDE, "=", "yes"
         if word.startswith("-") and not equals:
             raise Mistake(f"{shown(word)}: write key=value, as in `{lead} {command.usage}`")
         if not equals:
@@ -259,7 +229,9 @@ def _split(command: Command, rest: list[str], lead: str) -> tuple[list[str], dic
         if key in named:
             raise Mistake(f"{key}= is there twice; once, please")
         if key not in command.keys:
-            near = difflib.get_close_matches(plain.lower(), command.keys, 1, _CLOSE_KEY)
+            # `cat=1` is a variable; nearly every short word is close to `at`.
+            keys = [known for known in command.keys if known != "at"]
+            near = difflib.get_close_matches(plain.lower(), keys, 1, _CLOSE_KEY)
             if near:
                 raise Mistake(f"there is no {shown(key)}=; did you mean `{near[0]}={value[:60]}`?")
         named[key] = value
@@ -283,16 +255,22 @@ def _start(command: Command, positional: list[str], named: Mapping[str, str]) ->
             set_=variables,
             max_unavailable=options.get("max_unavailable"),
             stages=options.get("stages"),
-            include_maintenance=_yes(options.get("include_maintenance")),
+            include_maintenance=_yes("include_maintenance", options.get("include_maintenance")),
             nginx=nginx,
         )
+        override = _yes(_OVERRIDE, options.get(_OVERRIDE))
     except UsageError as error:
         raise Mistake(in_chat(str(error))) from None
-    return Start(Order(job, target, tuple(hosts), parsed, options.get("reason")))
+    order = Order(
+        job, target, tuple(hosts), parsed, options.get("reason"), options.get("at"), override
+    )
+    return Start(order)
 
 
 def in_chat(text: str) -> str:
     """Say an error of the command line's options as it is written here: `--limit` is `limit=`."""
+    text = text.replace("--override-freeze --reason TEXT", 'override-freeze reason="…"')
+    text = text.replace("--override-freeze takes --reason TEXT", 'override-freeze takes reason="…"')
     text = text.replace("--set KEY=VALUE", "KEY=VALUE").replace("--set: ", "")
     return _OPTION.sub(
         lambda match: match[1].replace("-", "_") + ("" if match[3] else "="),
@@ -300,9 +278,9 @@ def in_chat(text: str) -> str:
     )
 
 
-def _yes(text: str | None) -> bool:
+def _yes(key: str, text: str | None) -> bool:
     if text is None or text.lower() in ("no", "false", "0"):
         return False
     if text.lower() in ("yes", "true", "1"):
         return True
-    raise UsageError(f"include_maintenance={shown(text)}: must be yes or no")
+    raise UsageError(f"{key}={shown(text)}: must be yes or no")

@@ -15,27 +15,18 @@ from sqlmodel import col, select
 from chatops import idempotency
 from chatops.api.limits import Buckets
 from chatops.authorise import ACTIONS, Principal, allow, covers, parse_role
-from chatops.chat.card import Card, leases_card, note, run_card, runs_card
-from chatops.chat.grammar import (
-    COMMANDS,
-    Ask,
-    Command,
-    Freeze,
-    Mistake,
-    Request,
-    Start,
-    Status,
-    Steer,
-    in_chat,
-    parse,
-)
+from chatops.chat.card import Card, freezes_card, leases_card, note, run_card, runs_card
+from chatops.chat.grammar import COMMANDS, Command, in_chat, parse
+from chatops.chat.requests import Ask, Freeze, Mistake, Request, Start, Status, Steer
 from chatops.desk import Desk
+from chatops.freezing import freeze_scope, freezes_for, unfreeze_scope
 from chatops.redact import redact, redacted
 from chatops.render.words import Document, listed
 from chatops.services import unserved, unserved_warning
 from chatops.start import check
 from worker.control import NotNow
 from worker.errors import Forbidden, ServiceError, WinchError
+from worker.freezes import said
 from worker.models import Audit, Run
 from worker.report import lease_list, run_document, run_list
 
@@ -73,23 +64,12 @@ class Reply:
 
 
 class Talk:
-    """One network's conversations. `lead` is how commands begin in it. Thread-safe.
+    """One network's conversations. `lead` is how commands begin in it. Thread-safe."""
 
-    `freeze`: does what `freeze` and `unfreeze` ask for, and says so.
-    """
-
-    def __init__(
-        self,
-        desk: Desk,
-        network: str,
-        *,
-        lead: str = "/winch",
-        freeze: Callable[[Principal, Freeze], str] | None = None,
-    ) -> None:
+    def __init__(self, desk: Desk, network: str, *, lead: str = "/winch") -> None:
         self.desk = desk
         self.network = network
         self.lead = lead
-        self._freeze = freeze
         self._buckets = Buckets(_RATE, _BURST)
 
     def principal(self, identity: str) -> Principal:
@@ -157,10 +137,12 @@ class Talk:
         match request:
             case Status(run=int(run)):
                 return self.card(principal, run)
-            case Freeze():
-                return note(self._frozen(principal, request))
+            case Freeze(asks=False):
+                return note(*self._frozen(principal, request))
         self._check_look(principal)
         match request:
+            case Freeze():
+                return freezes_card(freezes_for(self.desk.store, principal))
             case Status():
                 return self._newest(principal)
             case Ask(what="leases"):
@@ -190,9 +172,12 @@ class Talk:
 
     def _steer(self, principal: Principal, request: Steer) -> Reply:
         try:
-            hosts = self.desk.steer(principal, request.action, request.run, request.hosts)
+            hosts = self.desk.steer(
+                principal, request.action, request.run, request.hosts, override=request.override
+            )
         except NotNow as error:
-            faster = self._who_was_faster(request)
+            known = "was faster" in str(error)
+            faster = "" if known else self._who_was_faster(request)
             return Reply(note(f"⚠️ {error}{faster}"))
         said = _SAID[request.action].format(hosts=listed(hosts), run=request.run, lead=self.lead)
         return Reply(note(f"👍 run {request.run}: {said}"), follow=request.run)
@@ -214,10 +199,16 @@ class Talk:
         ago = max(0.0, self.desk.store.now() - line.at)
         return f" ({line.actor} was faster: {request.action}, {ago:.0f} s ago)"
 
-    def _frozen(self, principal: Principal, request: Freeze) -> str:
-        if self._freeze is None:
-            return "⚠️ `freeze` is not there in this version"
-        return self._freeze(principal, request)
+    def _frozen(self, principal: Principal, request: Freeze) -> list[str]:
+        store = self.desk.store
+        if request.lift:
+            lifted = unfreeze_scope(store, principal, request.scope)
+            return [f"👍 {said(row)}: not any more" for row in lifted]
+        made = freeze_scope(
+            store, principal, request.scope, request.until, request.reason, fleet=self.desk.fleet
+        )
+        caught = made.caught_text
+        return [f"❄️ {made.text}", *([] if caught is None else [f"⚠️ {caught}"])]
 
     def _newest(self, principal: Principal) -> Card:
         found: list[Document] = []
@@ -276,8 +267,6 @@ class Talk:
 
     def _offers(self, principal: Principal, command: Command) -> bool:
         if command.action not in ACTIONS:
-            return False
-        if command.name in ("freeze", "unfreeze") and self._freeze is None:
             return False
         return allow(principal, command.action).allowed
 

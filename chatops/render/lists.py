@@ -51,9 +51,17 @@ def runs(found: list[Document], *, now: float) -> RenderableType:
             took,
             local_time(run["created_at"]),
             Text(one_line(run["requested_by"])),
-            Text(one_line(run["reason"] or run["detail"])),
+            Text(_why(run)),
         )
     return rows
+
+
+def _why(run: Document) -> str:
+    """Why it was asked for, or what it says of itself; before that, when it starts."""
+    at = run.get("start_at")
+    if at is None or run["reason"] is None:
+        return one_line(run["reason"] or run["detail"])
+    return one_line(f"starts {local_time(at)}; {run['reason']}")
 
 
 def run(document: Document, *, now: float) -> RenderableType:
@@ -62,6 +70,7 @@ def run(document: Document, *, now: float) -> RenderableType:
     head.show_header = False
     for name, value in (
         ("asked", local_time(document["created_at"])),
+        ("starts", local_time(document.get("start_at"))),
         ("started", local_time(document["started_at"])),
         ("ended", local_time(document["ended_at"])),
         ("variables", ", ".join(f"{k}={v}" for k, v in document["vars"].items())),
@@ -150,6 +159,22 @@ def leases(held: list[Document]) -> RenderableType:
             Text(one_line(lease["requested_by"])),
             local_time(lease["since"]),
             str(lease["number"]),
+        )
+    return rows
+
+
+def freezes(found: list[Document]) -> RenderableType:
+    """What is frozen."""
+    if not found:
+        return Text("nothing is frozen")
+    rows = make_table("scope", "until", "by", "since", "why")
+    for one in found:
+        rows.add_row(
+            Text("everything" if one["scope"] == "*" else one["scope"]),
+            local_time(one["until"]),
+            Text(one_line(one["by"])),
+            local_time(one["since"]),
+            Text(one_line(one["reason"])),
         )
     return rows
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from chatops.render.words import Document, clean, count, listed
+from chatops.render.words import Document, clean, count, listed, local_time, utc_time
 from worker.plan import Plan
 
 
-def plan_summary(plan: Plan, *, reason: str | None) -> str:
-    """Say in a few lines what would be started."""
+def plan_summary(plan: Plan, *, reason: str | None, at: float | None = None) -> str:
+    """Say in a few lines what would be started. `at`: not before (epoch seconds)."""
     lanes = [lane for lane in plan.lanes if not lane.gate]
     policy = plan.policy
     at_once = min(policy.max_unavailable, len(lanes))
@@ -30,6 +30,8 @@ def plan_summary(plan: Plan, *, reason: str | None) -> str:
     lines.append(f"  a failure  {end}, and {more}")
     if reason:
         lines.append(f"  reason     {reason}")
+    if at is not None:
+        lines.append(f"  starts     {local_time(utc_time(at))}; the plan stays as it is now")
     return clean("\n".join(lines))
 
 

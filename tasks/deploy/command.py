@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+from tasks.deploy import reboot
 from tasks.deploy.params import CommandDeploy
-from tasks.deploy.record import RedeployRecord, RestoreRecord, act
+from tasks.deploy.record import Record, RedeployRecord, RestoreRecord, act
 from worker.errors import CommandFailed, Failed, Refused
 from worker.remote import Command
-from worker.step import Context, Done
+from worker.step import Context, Done, Outcome, Wait
 
 FACTS_TIMEOUT_SECONDS = 30
 MAX_FACTS_BYTES = 64 * 1024  # one word of a command is at most 128 KiB on Linux
@@ -78,21 +79,42 @@ def _short(text: str | None) -> str:
     return flat if len(flat) <= 60 else f"{flat[:57]}..."  # noqa: PLR2004
 
 
-def redeploy(context: Context, params: CommandDeploy, record: RedeployRecord) -> Done:
+def _complete(
+    context: Context,
+    params: CommandDeploy,
+    record: Record,
+    command: Command,
+    what: str,
+    advice: str,
+) -> Wait | None:
+    """Run a command, once; None when it has completed, and the host has rebooted if it is to."""
+    if record.get("completed") is not None:
+        return None
+    if params.reboots is not None:
+        reboot.begin(context, record)
+    record.remember(mark=uuid4().hex)
+
+    def run() -> None:
+        marked = once(command, record.get("mark"))
+        act(context, marked, timeout=params.timeout, what=what, advice=advice)
+
+    if params.reboots is None:
+        run()
+    elif (wait := reboot.rebooted(context, record, run, params.reboots)) is not None:
+        return wait
+    record.remember(completed=True)
+    return None
+
+
+def redeploy(context: Context, params: CommandDeploy, record: RedeployRecord) -> Outcome:
     """Run the command, unless an earlier try of this step had it complete."""
     if record.before is None:
         record.remember(before={"facts": observe(context, params)})
     before: str | None = (record.before or {}).get("facts")
-    if record.get("completed") is None:
-        record.remember(mark=uuid4().hex)
-        act(
-            context,
-            once(with_before(params.run, before), record.get("mark")),
-            timeout=params.timeout,
-            what="the command",
-            advice="see `winch logs` for its whole output",
-        )
-        record.remember(completed=True)
+    command = with_before(params.run, before)
+    advice = "see `winch logs` for its whole output"
+    if (wait := _complete(context, params, record, command, "the command", advice)) is not None:
+        return wait
     if params.facts is None:
         return Done("the command completed")
     after = observe(context, params)
@@ -101,30 +123,26 @@ def redeploy(context: Context, params: CommandDeploy, record: RedeployRecord) ->
     return Done(f"the command completed: facts {_short(before)!r} → {_short(after)!r}")
 
 
-def restore(context: Context, params: CommandDeploy, record: RestoreRecord) -> Done:
+def restore(context: Context, params: CommandDeploy, record: RestoreRecord) -> Outcome:
     """Run `undo`.
 
     Raises:
         Failed: there is no `undo`, or facts afterwards are not what they were before.
     """
     before: str | None = (record.before or {}).get("facts")
-    if params.facts is not None and observe(context, params) == before:
+    under_way = record.get("asked") is not None
+    if not under_way and params.facts is not None and observe(context, params) == before:
         return Done(f"nothing to undo: facts are {_short(before)!r} as before", changed=False)
     if params.undo is None:
         raise Failed(
             f"{context.host.name}: the command cannot be undone: add `undo` to its redeploy in the "
             "fleet file; now put the host right by hand, then `winch retry` or `winch skip`"
         )
-    if record.get("undone") is None:
-        record.remember(mark=uuid4().hex)
-        act(
-            context,
-            once(with_before(params.undo, before), record.get("mark")),
-            timeout=params.timeout,
-            what="the undo command",
-            advice="put the host right by hand, then `winch retry` or `winch skip`",
-        )
-        record.remember(undone=True)
+    command = with_before(params.undo, before)
+    advice = "put the host right by hand, then `winch retry` or `winch skip`"
+    wait = _complete(context, params, record, command, "the undo command", advice)
+    if wait is not None:
+        return wait
     if params.facts is None:
         return Done("undone")
     after = observe(context, params)

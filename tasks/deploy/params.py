@@ -196,13 +196,15 @@ class CommandDeploy(Params):
     `undo` puts the old state back; in both, what `facts` printed before the first action is in
     the environment as WINCH_BEFORE. `facts` reads only; when it prints the same before and
     after, nothing was changed. A command that was interrupted is run again; one that completed is
-    not, so `run` must bear being started twice.
+    not, so `run` must bear being started twice. `reboots`: both reboot the host; seconds until it
+    must have booted anew.
     """
 
     run: Script
     undo: Script | None = None
     facts: Script | None = None
     timeout: float = Field(default=600.0, gt=0)
+    reboots: float | None = Field(default=None, gt=0)
 
 
 class Redeploy(Params):

@@ -16,8 +16,8 @@ from worker.step import Context, Done, Outcome, step
 class Kind:
     """What a kind of redeploy can do; its parameters are the field of `Redeploy` of that name."""
 
-    redeploy: Callable[[Context, Any, RedeployRecord], Done]
-    restore: Callable[[Context, Any, RestoreRecord], Done]
+    redeploy: Callable[[Context, Any, RedeployRecord], Outcome]
+    restore: Callable[[Context, Any, RestoreRecord], Outcome]
     preview: Callable[[Context, Any], list[str]]
     preview_restore: Callable[[Context, Any, RestoreRecord], list[str]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from pathlib import Path
 
 from tasks.haproxy.params import InstallConfig
@@ -66,8 +67,9 @@ def candidate_of(source: str) -> bytes:
         return Path(source).read_bytes()
     except OSError as error:
         raise Refused(
-            f"{source}: the worker cannot read it ({error.strerror}): the file must be on the "
-            "worker's machine, at the same path"
+            f"{source}: the worker on {socket.gethostname()} cannot read it ({error.strerror}); its "
+            "content is kept nowhere else, as it may hold secrets: put the file at the same path "
+            "on that machine, or ask from there (nothing was changed)"
         ) from None
 
 
@@ -115,7 +117,8 @@ class _Install:
         if self.params.sha256 not in (None, wanted):
             raise Refused(
                 f"{self.params.source}: expected checksum {self.params.sha256}, found {wanted}: it "
-                "has changed since the reload was asked for; ask again"
+                "has changed since the reload was asked for, or is another one on "
+                f"{socket.gethostname()}, where the worker runs; ask again (nothing was changed)"
             )
         now = digest(self.host, self.real)
         if now == wanted and self.journal.get("before") is not None:

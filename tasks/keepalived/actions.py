@@ -14,10 +14,19 @@ REJECTED = 65  # exit code of swap.sh: keepalived does not accept the new config
 
 # In place: keepalived watches the file itself.
 _WRITE = 'mkdir -p "$(dirname "$1")" && printf "%s\\n" "$2" > "$1"'
-_PUT_BACK = (
-    'for file do if [ -e "$file.winch-kept" ]; then mv -f "$file.winch-kept" "$file"; fi; '
-    'rm -f "$file.winch-new"; done'
-)
+# A file that somebody has changed meanwhile is left alone, and what stood before it is kept.
+_PUT_BACK = """
+for file do
+    if [ -e "$file.winch-kept" ]; then
+        to=$file
+        if [ -e "$file.winch-set" ]; then
+            [ "$(cksum < "$file")" = "$(cksum < "$file.winch-set")" ] || to=$file.winch-before
+        fi
+        mv -f "$file.winch-kept" "$to"
+    fi
+    rm -f "$file.winch-new" "$file.winch-set"
+done
+"""
 
 
 def write_track_file(host: Host, path: str, value: int) -> None:
@@ -71,7 +80,7 @@ def _swap(host: Host, what: str, arguments: Sequence[str]) -> None:
 
 
 def put_back(host: Host, files: Sequence[str]) -> None:
-    """Put swapped files back as they were, the very same files."""
+    """Put swapped files back as they were, the very same files; unless somebody has edited them."""
     host.act(Command.shell(_PUT_BACK, *files))
 
 
@@ -79,7 +88,7 @@ def keep_swapped(host: Host, files: Sequence[str]) -> None:
     """Let the swapped files stand for good; what stood before stays beside them."""
     script = (
         'for file do if [ -e "$file.winch-kept" ]; then '
-        'mv -f "$file.winch-kept" "$file.winch-before"; fi; done'
+        'mv -f "$file.winch-kept" "$file.winch-before"; fi; rm -f "$file.winch-set"; done'
     )
     host.act(Command.shell(script, *files))
 

@@ -13,7 +13,7 @@ from tasks.keepalived.observe import Seen, look_at_both
 from tasks.keepalived.params import Pair, Yield
 from tasks.keepalived.preflight import see_fit
 from tasks.keepalived.services import see_answers, see_service
-from tasks.keepalived.verdict import judge
+from tasks.keepalived.verdict import implied_holder, judge
 from worker.errors import Failed
 from worker.remote import Host
 from worker.step import Context, Done, Outcome, Wait, step
@@ -39,7 +39,8 @@ def preview_yield(context: Context, params: Yield) -> list[str]:
 def give_up(context: Context, params: Yield) -> Outcome:
     """Give up what this host holds of the pair; done when the peer holds it and it answers.
 
-    A host that holds nothing is only kept from taking anything back.
+    A host that holds nothing is only kept from taking anything back. Done a second time in a lane,
+    it sees that the host still stays away: what was redeployed may have restarted keepalived.
 
     Raises:
         Refused: the peer cannot take over. Nothing was changed.
@@ -47,7 +48,8 @@ def give_up(context: Context, params: Yield) -> Outcome:
     """
     kept = context.memory.get("plan")
     if kept is None:
-        kept = _plan(context, params)
+        earlier = context.recall("vrrp.yield").get("plan")
+        kept = _plan(context, params) if earlier is None else _hold(context, params, earlier)
     return _Yield(context, params, Means.load(kept["means"]), kept["held"]).run()
 
 
@@ -67,6 +69,36 @@ def _plan(context: Context, params: Yield) -> dict[str, Any]:
     }
     context.remember(plan=plan)
     return plan
+
+
+def _hold(context: Context, params: Yield, earlier: dict[str, Any]) -> dict[str, Any]:
+    """Keep to the earlier means; or plan anew, if the member has come back or is about to."""
+    pair = params.pair
+    name, peer = _sides(context, pair)
+    until = time.monotonic() + ACKNOWLEDGED_SECONDS
+    while True:
+        seen = look_at_both(context, pair)
+        if settled(seen[name], pair) or time.monotonic() > until:
+            break
+        time.sleep(_PAUSE)
+    if comes_back(pair, seen[name], seen[peer], Means.load(earlier["means"])):
+        return _plan(context, params)
+    return {**earlier, "held": []}
+
+
+def settled(me: Member, pair: Pair) -> bool:
+    """Whether keepalived does not run, or says of each address what it does with it (pure)."""
+    return not me.running or all(
+        me.state(address) not in (None, State.INIT) for address in pair.addresses
+    )
+
+
+def comes_back(pair: Pair, me: Member, peer: Member, means: Means) -> bool:
+    """Whether a member that was to stay away has not, or will not by these means (pure)."""
+    if any(me.holds(a) or me.state(a) == State.MASTER for a in pair.addresses):
+        return True
+    takes = any(implied_holder(a, me, peer) == me.name for a in pair.addresses)
+    return means.how == "stop" and me.running and takes
 
 
 def _sides(context: Context, pair: Pair) -> tuple[str, str]:
@@ -143,24 +175,22 @@ class _Yield:
         return True
 
     def _reload(self, host: Host, me: Member) -> bool:
-        if not self._lowered(me):
-            self.context.remember(acted=True)
-            actions.lower(host, me, self.means.names, self.means.files, LOWEST)
-            until = time.monotonic() + ACKNOWLEDGED_SECONDS
-            while not self._lowered(look_at_both(self.context, self.params.pair)[host.name]):
-                if time.monotonic() > until:
-                    actions.put_back(host, self.means.files)
-                    actions.hang_up(host, me)
-                    raise Failed(
-                        f"{host.name}: expected priority {LOWEST} of {', '.join(self.means.names)} "
-                        "after a reload, keepalived kept its own; the configuration is as it was: "
-                        "look at `journalctl -u keepalived`"
-                    )
-                time.sleep(_PAUSE)
-        elif not me.kept:
+        """Lower it, also on disk: it must stay away over a restart of keepalived or of the host."""
+        if self._lowered(me):
             return False
-        # It has read the lowered one: on disk, the configuration is again what it was.
-        actions.put_back(host, self.means.files)
+        self.context.remember(acted=True)
+        actions.lower(host, me, self.means.names, self.means.files, LOWEST)
+        until = time.monotonic() + ACKNOWLEDGED_SECONDS
+        while not self._lowered(look_at_both(self.context, self.params.pair)[host.name]):
+            if time.monotonic() > until:
+                actions.put_back(host, self.means.files)
+                actions.hang_up(host, me)
+                raise Failed(
+                    f"{host.name}: expected priority {LOWEST} of {', '.join(self.means.names)} "
+                    "after a reload, keepalived kept its own; the configuration is as it was: "
+                    "look at `journalctl -u keepalived`"
+                )
+            time.sleep(_PAUSE)
         return True
 
     def _lowered(self, me: Member) -> bool:

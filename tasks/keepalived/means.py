@@ -90,6 +90,11 @@ def skew(instance: Instance) -> float:
     return (256 - instance.effective) / 256 * instance.advert
 
 
+def lowered(member: Member, instance: Instance) -> bool:
+    """Whether an instance has been lowered by a reload, and not been let up again."""
+    return bool(member.kept) and instance.priority == LOWEST
+
+
 def number(text: str | None) -> int | None:
     """Read a track_file; an empty one counts as 0."""
     if text is None or re.fullmatch(r"\s*[+-]?\d*\s*", text) is None:

@@ -56,12 +56,14 @@ class Preflight(Params):
     """`vrrp.preflight`: may these members be taken out, one after the other?
 
     `services`: by member, probes of its service on its own address. A member is taken out only
-    when its peer can hold every address, and the peer's own service answers.
+    when its peer can hold every address, and the peer's own service answers. `holding`: the members
+    are meant to hold something; nobody has said which one it is.
     """
 
     pair: Pair
     members: list[str]
     services: dict[str, list[Check]] = {}
+    holding: bool = False
 
 
 class Yield(Params):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tasks.keepalived.means import number
+from tasks.keepalived.means import lowered, number
 from tasks.keepalived.observe import Seen, look_at_both
 from tasks.keepalived.params import Pair, Preflight
 from tasks.keepalived.services import see_service
@@ -34,7 +34,36 @@ def preflight(context: Context, params: Preflight) -> Outcome:
     for member in params.members:
         peer = params.pair.peer(member)
         see_service(context.on(peer), params.services.get(peer, ()), sleep=time.sleep)
-    return Done("; ".join([*(v.text for v in verdicts), *_fitness(params, seen)]), changed=False)
+    if params.holding:
+        see_holding(params.pair, seen, params.members)
+    order = backup_first(params.pair, seen, params.members)
+    said = [*(v.text for v in verdicts), *_fitness(params, seen)]
+    said += [f"{order[0]} holds nothing and comes first"] if order else []
+    return Done("; ".join(said), changed=False, order=order)
+
+
+def backup_first(pair: Pair, seen: Seen, members: Sequence[str]) -> tuple[str, ...]:
+    """The order of the members, if one of them holds nothing (pure); () when that says nothing."""
+    if len(members) < len(pair.members):
+        return ()
+    idle = [m for m in members if not any(seen[m].holds(a) for a in pair.addresses)]
+    return (idle[0], pair.peer(idle[0])) if len(idle) == 1 else ()
+
+
+def see_holding(pair: Pair, seen: Seen, members: Sequence[str]) -> None:
+    """See that each of these members holds something (pure).
+
+    Raises:
+        Refused: one holds nothing, so it cannot be the one that is meant.
+    """
+    for member in members:
+        peer = pair.peer(member)
+        if not any(seen[member].holds(address) for address in pair.addresses):
+            raise Refused(
+                f"pair {pair.name}: {member} is home, and {peer} holds everything now: say who is "
+                f"to give up what it holds, such as `pair failover {pair.name} {peer}` "
+                "(nothing was changed)"
+            )
 
 
 def _fitness(params: Preflight, seen: Seen) -> list[str]:
@@ -72,13 +101,19 @@ def see_willing(pair: Pair, seen: Seen, member: str) -> None:
     """See that nobody has told the peer to stay away from what this member holds.
 
     Raises:
-        Refused: its track_file says so.
+        Refused: its track_file says so, or its priority.
     """
     peer = seen[pair.peer(member)]
     for address in pair.addresses:
         instance = peer.instance(address)
         if instance is None or not seen[member].holds(address):
             continue
+        if lowered(peer, instance):
+            raise Refused(
+                f"pair {pair.name}: {peer.name} was told to stay away from {address.ip} (its "
+                f"priority is {instance.priority} until it rejoins): `winch pair failover "
+                f"{pair.name} {peer.name} --back` first (nothing was changed)"
+            )
         for path, weight in peer.config.watched(instance.name).items():
             if (number(peer.values.get(path)) or 0) * weight < 0:
                 raise Refused(

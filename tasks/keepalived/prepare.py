@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tasks.keepalived import actions
 from tasks.keepalived.config import editable
 from tasks.keepalived.facts import Member
+from tasks.keepalived.means import lowered
 from tasks.keepalived.observe import Seen, look_at_both
 from tasks.keepalived.params import DEFAULT_TRACK_FILE, Pair, Prepare
 from tasks.keepalived.verdict import judge
@@ -66,6 +67,11 @@ def prepare(context: Context, params: Prepare) -> Outcome:
     seen = look_at_both(context, pair)
     _see_well(pair, seen)
     me = seen[host.name]
+    if any(lowered(me, instance) for instance in me.instances or ()):
+        raise Refused(
+            f"pair {pair.name}: {host.name} was told to stay away: `winch pair failover "
+            f"{pair.name} {host.name} --back` first (nothing was changed)"
+        )
     if me.kept:  # an earlier try was cut off
         actions.put_back(host, me.kept)
         me = look_at_both(context, pair)[host.name]

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.keepalived import actions
-from tasks.keepalived.facts import Member, State
+from tasks.keepalived.facts import Member
 from tasks.keepalived.giving import INSIDE_SECONDS
 from tasks.keepalived.means import LOWEST, Means, number
 from tasks.keepalived.observe import Seen, look, look_at_both
 from tasks.keepalived.params import Address, Pair, Rejoin
 from tasks.keepalived.services import see_answers
-from tasks.keepalived.verdict import judge
+from tasks.keepalived.verdict import implied_holder, judge
 from worker.errors import Failed, Unreachable
 from worker.step import Context, Done, Outcome, Wait, step
 
@@ -33,9 +33,13 @@ class Undo:
 
 def undoing(me: Member, pair: Pair, yielded: Mapping[str, Any], anyway: bool) -> list[Undo]:
     """Decide what must still be undone (pure). `yielded`: what the lane's yield remembered."""
-    undos = [Undo("put back", path) for path in me.kept]
     plan = yielded.get("plan")
     means = None if plan is None else Means.load(plan["means"])
+    undos = [Undo("put back", path) for path in me.kept]
+    if means is not None and means.how == "reload" and not anyway:
+        before = yielded["plan"]["priorities"]
+        if all(before.get(name) == LOWEST for name in means.names):
+            undos = []  # it was away when the lane came, and stays away
     if not me.running and (anyway or (means is not None and means.how == "stop")):
         undos.append(Undo("start"))
     if means is not None and means.how == "track_file":
@@ -48,7 +52,7 @@ def undoing(me: Member, pair: Pair, yielded: Mapping[str, Any], anyway: bool) ->
     if means is not None and means.how == "reload":
         before = yielded["plan"]["priorities"]
         lowered = [i for i in lowered if before.get(i.name, LOWEST) != LOWEST]
-    elif not anyway:
+    elif not anyway and not me.kept:  # `kept`: this lane has lowered it, after a restart
         lowered = []
     if lowered:
         undos.append(Undo("reload"))
@@ -67,20 +71,6 @@ def _lowering(me: Member, pair: Pair) -> list[str]:
     if pair.track_file is not None and (number(me.values.get(pair.track_file)) or 0) < 0:
         paths.add(pair.track_file)
     return sorted(paths)
-
-
-def implied_holder(address: Address, me: Member, peer: Member) -> str | None:
-    """Who holds an address when all has settled (pure); None: that is not known yet."""
-    mine, theirs = me.instance(address), peer.instance(address)
-    if mine is None or theirs is None:
-        return None
-    if theirs.state == State.MASTER:
-        takes = mine.effective > theirs.effective and not mine.nopreempt
-        return me.name if takes else peer.name
-    if mine.state == State.MASTER:
-        takes = theirs.effective > mine.effective and not theirs.nopreempt
-        return peer.name if takes else me.name
-    return None
 
 
 def preview_rejoin(context: Context, params: Rejoin) -> list[str]:

@@ -7,10 +7,16 @@ export LC_ALL=C PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 what=$1 value=$2 names=$3 conf=$4
 shift 4
 
-back() {
+back() { # what somebody has edited meanwhile is left alone
     for file do
-        if [ -e "$file.winch-kept" ]; then mv -f "$file.winch-kept" "$file"; fi
-        rm -f "$file.winch-new"
+        if [ -e "$file.winch-kept" ]; then
+            to=$file
+            if [ -e "$file.winch-set" ]; then
+                [ "$(cksum < "$file")" = "$(cksum < "$file.winch-set")" ] || to=$file.winch-before
+            fi
+            mv -f "$file.winch-kept" "$to"
+        fi
+        rm -f "$file.winch-new" "$file.winch-set"
     done
 }
 
@@ -76,7 +82,8 @@ for file do
     top=0
 done
 for file do
-    ln "$file" "$file.winch-kept" && mv -f "$file.winch-new" "$file" || exit 1
+    cp -p "$file.winch-new" "$file.winch-set" &&
+        ln "$file" "$file.winch-kept" && mv -f "$file.winch-new" "$file" || exit 1
 done
 keepalived -t -f "$conf" 2>&1 || exit 65
 trap - EXIT

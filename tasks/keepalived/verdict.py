@@ -188,3 +188,17 @@ def _one(address: Address, holder: Member, other: Member) -> Verdict:
             return Verdict("split brain", ip, holder.name, text)
     text = f"{holder.name} holds {ip}, yet the states are: {said}; look at keepalived's log"
     return Verdict("unsettled", ip, holder.name, text)
+
+
+def implied_holder(address: Address, me: Member, peer: Member) -> str | None:
+    """Who holds an address when all has settled (pure); None: that is not known yet."""
+    mine, theirs = me.instance(address), peer.instance(address)
+    if mine is None or theirs is None:
+        return None
+    if theirs.state == State.MASTER:
+        takes = mine.effective > theirs.effective and not mine.nopreempt
+        return me.name if takes else peer.name
+    if mine.state == State.MASTER:
+        takes = theirs.effective > mine.effective and not theirs.nopreempt
+        return peer.name if takes else me.name
+    return None

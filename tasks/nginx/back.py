@@ -12,59 +12,20 @@ from tasks.nginx.examine import test_configuration
 from tasks.nginx.facts import Facts, Master
 from tasks.nginx.params import QuitNew, ReloadOld, Unstage
 from tasks.nginx.phase import Phase, Situation
+from tasks.nginx.target import nothing, target_of, wanted
 from tasks.nginx.workers import held
-from worker.errors import Failed, Refused
+from worker.errors import Failed
 from worker.remote import Command
 from worker.step import Context, Done, Outcome, Wait, step
 
 WAYS = 6  # decisions in a row that one step may need: wait, start, dismiss, reload …
 
 
-def _observed(nginx: Nginx, facts: Facts, now: Situation) -> Kept | None:
-    record = binary.read_record(nginx.host, nginx.instance.binary)
-    return moves.choose_target(facts, now, record)
-
-
-def _target(nginx: Nginx, facts: Facts, now: Situation) -> Kept | None:
-    """Where to go back to: as it was first found out, with a copy of it on the disk.
-
-    None: no upgrade is known of, and one binary runs and is on the disk; a host of the group that
-    was never reached.
-
-    Raises:
-        Refused: nothing is known of an upgrade, and nginx is not steady.
-    """
-    context, name = nginx.context, nginx.host.name
-    known = context.memory.get("target") or context.recall("nginx.reload_old").get("target")
-    target = Kept.load(known) if known is not None else _observed(nginx, facts, now)
-    if target is None:
-        if now.phase is Phase.STEADY:
-            return None
-        raise Refused(
-            f"{name}: nothing to go back to: nginx is {now}, and no upgrade of "
-            f"{nginx.instance.binary} is on record here: {nginx.look_hint}"
-        )
-    if not target.path:
-        path = binary.backup_path(nginx.instance.binary, target.version)
-        target = Kept(target.version, target.sha256, path)
-    if known is None:
-        context.remember(target=target.dump(), uptime=facts.uptime)
-    source = moves.source_of(facts, target.sha256)
-    if source is not None:
-        like = nginx.instance.binary if facts.disk is not None else source
-        binary.keep(nginx.host, source, target, like)
-    return target
-
-
-def _nothing(now: Situation) -> Done:
-    return Done(f"{now.new} serves, no upgrade is on record: nothing to go back to", changed=False)
-
-
 def preview_reload_old(context: Context, params: ReloadOld) -> list[str]:
     """List what brings the old version back."""
     nginx = Nginx(context, params.instance)
     facts, now = nginx.look()
-    target = _observed(nginx, facts, now)
+    target = wanted(nginx, facts, now, older=params.older)
     if target is None:
         return []
     old = now.old or now.new
@@ -90,11 +51,12 @@ def reload_old(context: Context, params: ReloadOld) -> Outcome:
     """
     nginx = Nginx(context, params.instance)
     changed = False
+    seen = None
     for _ in range(WAYS):
-        facts, now = nginx.settle()
-        target = _target(nginx, facts, now)
+        facts, now = seen or nginx.settle()
+        target = target_of(nginx, facts, now, older=params.older)
         if target is None:
-            return _nothing(now)
+            return nothing(context, now)
         move = moves.back(now, target.sha256)
         if move == "nothing":
             serving = now.old if now.old and now.old.sha256 == target.sha256 else now.new
@@ -104,26 +66,29 @@ def reload_old(context: Context, params: ReloadOld) -> Outcome:
         if move == "fail":
             raise Failed(f"{nginx.host.name}: cannot go back: nginx is {now}: {_advice(nginx)}")
         changed = True
-        _bring_back(nginx, now, target, params.timeout, move)
+        seen = _bring_back(nginx, now, target, params.timeout, move)
     raise Failed(f"{nginx.host.name}: nginx is {now} after {WAYS} tries to go back: retry")
 
 
 def _bring_back(
     nginx: Nginx, now: Situation, target: Kept, timeout: float, move: moves.Back
-) -> None:
+) -> tuple[Facts, Situation] | None:
+    """Make one move; return what was seen last, if that is how things stand now."""
     master = now.old or now.new
     if move == "start" or master is None:
         _start(nginx, target)
     elif move == "reload":
         signals.reload(nginx.host, master.process)
         pid = master.pid
-        nginx.until(
+        seen = nginx.until(
             lambda then: any(m.pid == pid and m.workers for m in (then.old, then.new) if m),
             timeout,
             f"workers of {master} that accept",
         )
+        return seen if seen[1].settled else None
     elif move == "upgrade":
         _upgrade_back(nginx, target, master, timeout)
+    return None
 
 
 def _upgrade_back(nginx: Nginx, target: Kept, master: Master, timeout: float) -> None:
@@ -175,7 +140,7 @@ def preview_quit_new(context: Context, params: QuitNew) -> list[str]:
     """List what ends the other version."""
     nginx = Nginx(context, params.instance)
     facts, now = nginx.look()
-    target = _observed(nginx, facts, now)
+    target = wanted(nginx, facts, now, older=params.older)
     lines = [f"kill -QUIT {orphan.pid}" for orphan in now.orphans if orphan.kind == "worker"]
     if target is None or now.new is None:
         return lines
@@ -197,20 +162,24 @@ def quit_new(context: Context, params: QuitNew) -> Outcome:
     nginx = Nginx(context, params.instance)
     changed = False
     version = "?"
+    seen = None
     for _ in range(WAYS):
-        facts, now = nginx.settle()
-        target = _target(nginx, facts, now)
+        facts, now = seen or nginx.settle()
+        seen = None
+        target = target_of(nginx, facts, now, older=params.older)
         if target is None:
-            return _nothing(now)
+            return nothing(context, now)
         version = target.version
         move = moves.parting(now, target.sha256)
         if move == "done":
-            changed = nginx.dismiss(now) or changed
-            return Done(_restored(nginx, target), changed=changed)
+            if nginx.dismiss(now):
+                changed = True
+                facts, now = nginx.look()
+            return Done(_restored(nginx, facts, target), changed=changed)
         changed = True
         if move == "quit_new" and now.new is not None:
             signals.quit(nginx.host, now.new.process)
-            nginx.until(
+            seen = nginx.until(
                 lambda then: then.core in {Phase.ROLLED_BACK, Phase.STEADY},
                 params.timeout,
                 f"{now.new} to close its listening sockets",
@@ -227,8 +196,7 @@ def quit_new(context: Context, params: QuitNew) -> Outcome:
     )
 
 
-def _restored(nginx: Nginx, target: Kept) -> str:
-    facts, _ = nginx.look()
+def _restored(nginx: Nginx, facts: Facts, target: Kept) -> str:
     begun = nginx.context.recall("nginx.reload_old").get("uptime")
     after = f", restored {facts.uptime - begun:.2f} s after the way back began" if begun else ""
     return f"only nginx {target.version} accepts{after}"
@@ -238,7 +206,7 @@ def preview_unstage(context: Context, params: Unstage) -> list[str]:
     """List what is put back."""
     nginx = Nginx(context, params.instance)
     facts, now = nginx.look()
-    target = _observed(nginx, facts, now)
+    target = wanted(nginx, facts, now, older=params.older)
     if target is None or binary.same(facts.disk, target):
         return []
     return [f"cp {target.path} {params.instance.binary}  # nginx {target.version}"]
@@ -253,9 +221,9 @@ def unstage(context: Context, params: Unstage) -> Outcome:
     """
     nginx = Nginx(context, params.instance)
     facts, now = nginx.settle()
-    target = _target(nginx, facts, now)
+    target = target_of(nginx, facts, now, older=params.older)
     if target is None:
-        return _nothing(now)
+        return nothing(context, now)
     changed = not binary.same(facts.disk, target)
     if changed:
         binary.install(nginx.host, target, params.instance.binary)

@@ -25,10 +25,15 @@ timeout -k 1 5 "$1" -v 2>&1 </dev/null
 """
 # "$1" what to install, "$2" its SHA-256, "$3" the binary's path. Owner, mode, SELinux context,
 # extended attributes (capabilities) are the present one's; a chown would clear capabilities, so
-# everything is copied after the content.
+# everything is copied after the content. cp says nothing when it cannot copy the last two.
 _INSTALL = """
 set -e
 new=$3.winch-new
+kept() {
+    stat -c '%u:%g %a' "$1"
+    stat -c %C "$1" 2>/dev/null || :
+    ! command -v getcap >/dev/null || getcap "$1" | sed 's/^[^ ]* *=* *//'
+}
 trap 'rm -f "$new"' EXIT
 rm -f "$new"
 cp "$1" "$new"
@@ -38,6 +43,12 @@ if [ -e "$3" ]; then
         chmod "$(stat -c %a "$3")" "$new"
     }
     touch "$new"
+    had=$(kept "$3") has=$(kept "$new")
+    [ "$had" = "$has" ] || {
+        echo "its owner, mode, SELinux context, capabilities cannot be kept:" \
+            "expected $(echo $had), got $(echo $has)" >&2
+        exit 66
+    }
 else
     chmod 755 "$new"
 fi
@@ -56,6 +67,25 @@ cp --attributes-only --preserve=all "$4" "$2.part" 2>/dev/null || chmod 755 "$2.
 case $(sha256sum <"$2.part") in "$3 "*) ;; *) echo "its checksum is not $3" >&2; exit 65 ;; esac
 mv -f "$2.part" "$2"
 """
+# "$1" directory of records and brought binaries, "$2" the binary, "$3" how many to keep of each.
+# What is not an hour old may have been brought by a run that has not come so far.
+_PRUNE = """
+records=$(cat "$1"/*.json 2>/dev/null)
+surplus() { # how many to keep, then paths, newest first
+    keep=$1
+    shift
+    for path do
+        keep=$((keep - 1))
+        [ "$keep" -lt 0 ] || continue
+        case $records in *"\\"$path\\""* | *"\\"${path%/}/nginx\\""*) continue ;; esac
+        [ -n "$(find "$path" -maxdepth 0 -mmin +60)" ] && rm -rf "$path" && echo "$path"
+    done
+}
+surplus "$3" $(ls -1dtc "$2".winch-[0-9]* 2>/dev/null)
+surplus "$3" $(ls -1dtc "$1"/binary-*/ "$1"/package-*/ "$1"/build-*/ 2>/dev/null)
+:
+"""
+KEPT = 3
 
 
 @dataclass(frozen=True)
@@ -130,6 +160,15 @@ def keep(host: Host, source: str, wanted: Kept, like: str) -> None:
 def install(host: Host, source: Kept, binary: str) -> None:
     """Put a binary in the place of the one in use, by an atomic rename."""
     _run(host, Command.shell(_INSTALL, source.path, source.sha256, binary), binary)
+
+
+def prune(host: Host, binary: str) -> list[str]:
+    """Remove back-ups and brought binaries that nothing needs any more; return what is gone.
+
+    Of each the last few stay, and whatever a record names: a way back may need it.
+    """
+    result = host.act(Command.shell(_PRUNE, DIRECTORY, binary, str(KEPT)), check=False)
+    return result.stdout.split()
 
 
 def _run(host: Host, command: Command, path: str) -> None:

@@ -111,10 +111,10 @@ def setting(tree: tuple[Directive, ...], name: str) -> tuple[str, ...] | None:
     return next((d.words[1:] for d in tree if d.name == name), None)
 
 
-def listens(tree: tuple[Directive, ...]) -> frozenset[str]:
+def listens(tree: tuple[Directive, ...], *, reuseport: bool = False) -> frozenset[str]:
     """Where a configuration listens, as facts word it: `tcp 0.0.0.0:80`, `unix /run/x.sock`.
 
-    A name that is not an address becomes `tcp *:PORT`.
+    A name that is not an address becomes `tcp *:PORT`. `reuseport`: only where it says that.
     """
     found: set[str] = set()
     for block in tree:
@@ -123,8 +123,9 @@ def listens(tree: tuple[Directive, ...]) -> frozenset[str]:
         for server in _servers(block):
             own = [d for d in server.children if d.name == "listen" and len(d.words) > 1]
             for directive in own:
-                found.update(_listen(directive.words[1], directive.words[2:]))
-            if not own and block.name == "http":
+                if not reuseport or "reuseport" in directive.words:
+                    found.update(_listen(directive.words[1], directive.words[2:]))
+            if not own and block.name == "http" and not reuseport:
                 found.update(_listen("80", ()))
     return frozenset(found)
 
@@ -167,6 +168,12 @@ def no_longer(running: frozenset[str], configured: frozenset[str]) -> list[str]:
         for where in running
         if where not in configured and where.rpartition(":")[2] not in by_name
     )
+
+
+def plain_run(path: str) -> str:
+    """Name a path as it is named most plainly: /var/run is /run."""
+    path = posixpath.normpath(path)
+    return path.removeprefix("/var") if path.startswith("/var/run/") else path
 
 
 @dataclass(frozen=True)

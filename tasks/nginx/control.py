@@ -13,7 +13,7 @@ from tasks.nginx.params import Instance
 from tasks.nginx.phase import Phase, Situation, situation
 from tasks.patience import Patience
 from worker.errors import Failed
-from worker.remote import Command
+from worker.remote import Command, Host
 from worker.step import Context
 
 SETTLE_SECONDS = 4.0  # a new master tries for 5 times 500 ms to bind, then gives up
@@ -27,11 +27,12 @@ class NotStarted(Failed):
 class Nginx:
     """One nginx as one step sees it."""
 
-    def __init__(self, context: Context, instance: Instance) -> None:
+    def __init__(self, context: Context, instance: Instance, host: Host | None = None) -> None:
+        """Name it; `host` is the lane's own unless another one is given."""
         self.context = context
-        self.host = context.host
+        self.host = context.host if host is None else host
         self.instance = instance
-        self._observer = Observer(context.host, instance)
+        self._observer = Observer(self.host, instance)
 
     def look(self) -> tuple[Facts, Situation]:
         """Observe it now."""
@@ -43,7 +44,7 @@ class Nginx:
         patience = Patience(seconds)
         while True:
             facts, now = self.look()
-            if now.core not in {Phase.USR2, Phase.BROKEN} or patience.over:
+            if now.settled or patience.over:
                 return facts, now
             patience.pause()
 
@@ -181,7 +182,7 @@ class Nginx:
             facts, now = self.look()
             if self._follows(facts, now):
                 return False
-        self.context.host.act(
+        self.host.act(
             Command.of("systemctl", "reload", self.instance.unit), timeout=60.0, check=False
         )
         patience = Patience(SETTLE_SECONDS)

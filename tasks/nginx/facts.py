@@ -99,11 +99,7 @@ class Master:
     @property
     def options(self) -> tuple[str, ...]:
         """The -c, -p, -g and -e it was started with, as words. Titles join words by spaces."""
-        rest = " " + self.process.title.partition("master process ")[2].partition(" ")[2]
-        words: list[str] = []
-        for letter, value in _ARGV.findall(rest.rstrip()):
-            words += [f"-{letter}", value.strip()]
-        return tuple(words)
+        return options_in(self.process.title.partition("master process ")[2].partition(" ")[2])
 
     def __str__(self) -> str:
         return f"master {self.pid} ({self.version})"
@@ -120,6 +116,7 @@ class Unit:
     pid_file: str
     can_reload: bool
     loaded: bool
+    exec_reload: tuple[str, ...] = ()  # as `systemctl show` words each command
 
 
 @dataclass(frozen=True)
@@ -145,6 +142,14 @@ class Facts:
     def listens(self, master: Master) -> frozenset[str]:
         """Where a master listens, in words."""
         return frozenset(self.addresses[inode] for inode in master.process.listens)
+
+
+def options_in(text: str) -> tuple[str, ...]:
+    """Take -c, -p, -g and -e, each with its value, out of arguments that were joined by spaces."""
+    words: list[str] = []
+    for letter, value in _ARGV.findall(" " + text.rstrip()):
+        words += [f"-{letter}", value.strip()]
+    return tuple(words)
 
 
 def executable_of(master: Master) -> str:

@@ -121,8 +121,8 @@ if id=$(stat -L -c %d:%i:%s:%Y "$binary" 2>/dev/null); then
     printf 'disk\t%s\n' "$id"
 fi
 if [ -n "$unit" ]; then
-    systemctl show --property=MainPID,ActiveState,SubState,Result,PIDFile,CanReload,LoadState \
-        -- "$unit" 2>/dev/null | while IFS= read -r line; do
+    names=MainPID,ActiveState,SubState,Result,PIDFile,CanReload,LoadState,ExecReload
+    systemctl show --property="$names" -- "$unit" 2>/dev/null | while IFS= read -r line; do
         printf 'unit\t%s\n' "$line"
     done
 fi

@@ -84,7 +84,7 @@ def parse(text: str, instance: Instance, known: Mapping[str, Binary] | None = No
     addresses: dict[str, str] = {}
     holds: dict[int, set[str]] = {}
     for pid, inode, family, where in of("listen", 4):
-        addresses[inode] = f"{family.rstrip('6')} {_address(family, where)}"
+        addresses[inode] = f"{family.rstrip('6')} {address_of(family, where)}"
         holds.setdefault(int(pid), set()).add(inode)
     connections = {int(pid): int(count) for pid, count in of("connections", 2)}
     processes = {}
@@ -103,7 +103,7 @@ def parse(text: str, instance: Instance, known: Mapping[str, Binary] | None = No
             connections=connections.get(int(pid), 0),
         )
     (uptime, ticks), (pid_file, oldbin) = of("clock", 2)[0], of("after", 2)[0]
-    unit = _unit(dict(row[0].partition("=")[::2] for row in of("unit", 1)))
+    unit = _unit([row[0].partition("=")[::2] for row in of("unit", 1)])
     named = [_pid(pid_file), _pid(oldbin)]
     main = unit.main_pid if unit is not None else 0
     ours = _ours(processes, [pid for pid in named if pid is not None], main, instance.binary)
@@ -138,9 +138,10 @@ def _pid(text: str) -> int | None:
     return int(text) if re.fullmatch(r"\s*[1-9][0-9]{0,9}\s*", text) else None
 
 
-def _unit(values: Mapping[str, str]) -> Unit | None:
-    if not values:
+def _unit(pairs: list[tuple[str, str]]) -> Unit | None:
+    if not pairs:
         return None
+    values = dict(pairs)
     return Unit(
         main_pid=int(values.get("MainPID") or 0),
         active=values.get("ActiveState", ""),
@@ -149,6 +150,7 @@ def _unit(values: Mapping[str, str]) -> Unit | None:
         pid_file=values.get("PIDFile", ""),
         can_reload=values.get("CanReload") == "yes",
         loaded=values.get("LoadState") == "loaded",
+        exec_reload=tuple(value for name, value in pairs if name == "ExecReload"),
     )
 
 
@@ -188,7 +190,7 @@ def _orphans(processes: Mapping[int, Process], ours: list[int]) -> tuple[Process
     return tuple(lost)
 
 
-def _address(family: str, where: str) -> str:
+def address_of(family: str, where: str) -> str:
     """Turn /proc/net's little-endian hexadecimal into ADDRESS:PORT; unix stays a path."""
     if family == "unix":
         return where

@@ -107,9 +107,9 @@ class Quit(Params):
     """`nginx.quit`: end the old master. From here on there is no way back to its workers.
 
     `timeout`: seconds to wait for connections that old workers still hold. They are never cut;
-    after that time the step ends and says what is left. `reload`: prove at the end that
-    `systemctl reload` works by doing it, which closes idle keep-alive connections once more;
-    otherwise only what it depends on is checked.
+    after that time the step ends and says what is left. That `systemctl reload` works is proved
+    by everything that it depends on; with `reload` by doing it, which closes idle keep-alive
+    connections once more.
     """
 
     instance: Instance
@@ -124,9 +124,12 @@ class ReloadOld(Params):
     By HUP to the old master while it lives; else the same upgrade with the backed-up binary.
     `timeout`: seconds for its workers to serve. `leave_timeout`: seconds for an old master that
     was told to quit and cannot come back, because an upgrade is impossible while it lives.
+    `older`: also when the newest upgrade of the group did not reach this host, and what would be
+    taken back is an older one.
     """
 
     instance: Instance
+    older: bool = True
     timeout: float = Field(default=30.0, gt=0)
     leave_timeout: float = Field(default=3600.0, gt=0)
 
@@ -135,6 +138,7 @@ class QuitNew(Params):
     """`nginx.quit_new` (back): the other version accepts no more."""
 
     instance: Instance
+    older: bool = True
     timeout: float = Field(default=30.0, gt=0)
 
 
@@ -146,4 +150,5 @@ class Unstage(Params):
     """
 
     instance: Instance
+    older: bool = True
     timeout: float = Field(default=3600.0, gt=0)

@@ -56,6 +56,11 @@ class Situation:
     how: str = ""
     orphans: tuple[Process, ...] = ()
 
+    @property
+    def settled(self) -> bool:
+        """Whether it is not between two phases: what is to be seen now stays so by itself."""
+        return self.core not in {Phase.USR2, Phase.BROKEN}
+
     def __str__(self) -> str:
         return f"{self.phase} ({self.how})" if self.how else str(self.phase)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from tasks.nginx import moves
-from tasks.nginx.binary import describe_new
+from tasks.nginx.binary import describe_new, prune
 from tasks.nginx.control import LEAVING_SECONDS, Nginx
 from tasks.nginx.facts import Facts
 from tasks.nginx.params import Quit
 from tasks.nginx.phase import Phase, Situation
+from tasks.nginx.reloading import prove
 from tasks.nginx.workers import held, not_serving
 from worker.errors import Failed
 from worker.remote import Command
@@ -20,7 +21,12 @@ def preview_quit(context: Context, params: Quit) -> list[str]:
     """List the signal."""
     _, now = Nginx(context, params.instance).look()
     old = now.old or now.new
-    return [f"kill -QUIT {old.pid}  # end the master of {old.version}"] if old else []
+    if old is None:
+        return []
+    lines = [f"kill -QUIT {old.pid}  # end the master of {old.version}"]
+    if params.reload and params.instance.unit is not None:
+        lines.append(f"systemctl reload {params.instance.unit}")
+    return lines
 
 
 @step("nginx.quit", preview=preview_quit)
@@ -43,6 +49,8 @@ def quit_old(context: Context, params: Quit) -> Outcome:
         )
     changed = nginx.dismiss(now)
     if now.core in {Phase.LEAVING, Phase.IDLE}:
+        if facts.unit is not None:
+            prove(nginx, facts.unit)  # while the old master can still come back
         now = nginx.quit_old(now, SECONDS)
         facts, now = nginx.look()
         changed = True
@@ -64,14 +72,16 @@ def _verify(
     facts, now = nginx.look()
     parts = [f"{now.new} serves alone"]
     unit = params.instance.unit
-    if unit is not None:
-        if facts.unit is None or not facts.unit.can_reload:
-            parts.append(f"{unit} has no ExecReload")
-        elif params.reload:
+    if unit is not None and facts.unit is not None:
+        can = prove(nginx, facts.unit)
+        if params.reload and facts.unit.can_reload:
             _reload(nginx, now, unit)
-            parts.append(f"{unit} follows it and reloads it")
-        else:
-            parts.append(f"{unit} follows it")
+            nginx.follow(*nginx.look())
+            can = "reloads it"
+        parts.append(f"{unit} follows it and {can}")
+    gone = prune(nginx.host, params.instance.binary)
+    if gone:
+        parts.append(f"{len(gone)} old binaries removed")
     return Done(", ".join(parts), changed=changed)
 
 

@@ -73,6 +73,15 @@ rm -f "$target.dropped"
 printf '%s  nginx\\n' "$sum" >"$target.sha256"
 printf '%s\\n' "$sum"
 """
+# "$1" root, "$2" how many to keep. The last few builds and sources stay; so does what is not an
+# hour old, which another build may be about to use.
+_PRUNE = """
+for path in $(ls -1dtc "$1"/cache/*/ 2>/dev/null | tail -n "+$(($2 + 1))") \\
+    $(ls -1tc "$1"/sources/* 2>/dev/null | tail -n "+$(($2 + 1))"); do
+    [ -z "$(find "$path" -maxdepth 0 -mmin +60)" ] || rm -rf "$path"
+done
+"""
+_KEPT = 5
 
 
 @dataclass(frozen=True)
@@ -113,6 +122,7 @@ def compile_nginx(
         kept = host.act(Command.shell(_KEEP, source, target, *dropped))
     finally:
         _remove(host, source)
+    host.act(Command.shell(_PRUNE, root_of(params.target), str(_KEPT)), check=False)
     return Compiled(kept.stdout.strip(), time.monotonic() - began)
 
 

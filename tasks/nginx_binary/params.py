@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from tasks.nginx.params import AbsolutePath, Instance, Sha256
+from tasks.nginx.params import AbsolutePath, Instance, NewBinary, Sha256
 from worker.step import Params
 
 ROOT = "/var/lib/winch/nginx"
@@ -23,6 +23,26 @@ class CheckGroup(Params):
     """`nginx.check_group`: every machine that the job is going to need answers."""
 
     hosts: list[str]
+
+
+class PreflightGroup(Params):
+    """`nginx.preflight_group`: `nginx.preflight` on every host, before the first one is touched."""
+
+    instances: list[Instance]
+    new: NewBinary
+    force: bool = False
+
+
+class CheckRollback(Params):
+    """`nginx.check_rollback`: from which version to which each host is going to go back.
+
+    `older`: also where only an older upgrade than the group's newest is to be taken back. `all_`:
+    these are all hosts of the run, not only those of one site.
+    """
+
+    instances: list[Instance]
+    older: bool = False
+    all_: bool = True
 
 
 class Upload(Params):

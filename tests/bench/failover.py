@@ -28,16 +28,15 @@ from workflows.options import Options
 
 def measure(edge: Edge, away: Callable[[], object], back: Callable[[], object]) -> Seen:
     """Let the address go from lb1 to lb2, and home again; return what a client saw."""
-    with Gap(edge.addresses[0].ip, timeout=0.1) as client:
+    with Gap(edge.addresses[0].ip) as client:
         wait_for(lambda: client.seen.answers > 20, "the client has its answers")
         away()
         wait_for(lambda: edge.holders() == [["lb2"]], "lb2 holds the address", timeout=30)
         before = client.seen.answers
         wait_for(lambda: client.seen.answers > before + 20, "it answers again")
-        seen = client.seen
     back()
     wait_for(lambda: edge.holders() == [["lb1"]], "it is home again", timeout=30)
-    return seen
+    return client.seen
 
 
 def by_winch(edge: Edge, stack: Stack, job: str) -> None:
@@ -56,9 +55,9 @@ def by_hand(edge: Edge, word: str) -> None:
 def row(label: str, seen: list[Seen]) -> str:
     """One line of the table."""
     gaps = [each.longest * 1000 for each in seen]
-    lost = sum(each.lost for each in seen)
-    cut = sum(each.cut for each in seen)
-    return f"{label:52} {statistics.median(gaps):7.0f} ms [{max(gaps):5.0f}] {lost:5} {cut:4}"
+    counts = (sum(values) for values in zip(*((s.lost, s.late, s.cut) for s in seen), strict=True))
+    numbers = "".join(f" {number:4}" for number in counts)
+    return f"{label:52} {statistics.median(gaps):7.0f} ms [{max(gaps):5.0f}]{numbers}"
 
 
 def main(count: int) -> None:
@@ -70,7 +69,7 @@ def main(count: int) -> None:
         with Lab() as lab:
             edge = Edge(build_farm(lab, balancers=2, servers=1), [lab.network.allocate()])
             print(f"{'longest gap at the address, ' + str(count) + ' failovers':52} "
-                  f"{'median':>10} [  max]  lost  cut")  # fmt: skip
+                  f"{'median':>10} [  max] lost late  cut")  # fmt: skip
             for advert in (1.0, 0.1):
                 for label, settings in (
                     ("track_file", {}),

@@ -72,12 +72,12 @@ class Redis:
 class Worker:
     """A real worker process."""
 
-    def __init__(self, stack: Stack, sites: list[str]) -> None:
+    def __init__(self, stack: Stack, sites: list[str], environment: dict[str, str]) -> None:
         self.log = stack.directory / f"worker-{len(stack.workers)}-{time.monotonic_ns()}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.kit.worker", *sites],
-                env=stack.environment,
+                env={**stack.environment, **environment},
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -127,8 +127,8 @@ class Stack:
     def _publish(self, message: Any) -> None:
         publish(message, self.app)
 
-    def worker(self, *sites: str) -> Worker:
-        started = Worker(self, list(sites))
+    def worker(self, *sites: str, **environment: str) -> Worker:
+        started = Worker(self, list(sites), environment)
         self.workers.append(started)
         return started
 

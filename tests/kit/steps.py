@@ -17,6 +17,7 @@ class Effect(Params):
 
     `fails_while`, `refuses_while`, `unreachable_while`: the step ends like that while the file
     exists. `waits_while`: it returns Wait. `seconds`: how long the command takes on the host.
+    `order`: of the hosts, by a gate.
     """
 
     file: str
@@ -28,6 +29,7 @@ class Effect(Params):
     unreachable_while: str | None = None
     waits_while: str | None = None
     seconds: float = 0.0
+    order: list[str] = []
 
 
 def _preview(_context: Context, params: Effect) -> list[str]:
@@ -92,7 +94,7 @@ def three(context: Context, params: Effect) -> Outcome:
 @step("test.gate", preview=_preview)
 def gate(context: Context, params: Effect) -> Outcome:
     outcome = _run(context, params)
-    return Done(outcome.detail, changed=False)
+    return Done(outcome.detail, changed=False, order=tuple(params.order))
 
 
 @step("test.remove", preview=_preview_remove)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,62 @@ def test_what_cannot_be_read_or_bound_changes_nothing(
     assert ":22 is taken by another process, s" in document["detail"]  # sshd, or systemd for it
     assert balancer.read_file(haproxy.CONFIG) == farm.haproxy_config
     assert worker(balancer) == serving
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        (lambda file: file.unlink(), "cannot read it (No such file or directory)"),
+        (lambda file: file.write_text("global\n"), "expected checksum"),
+    ],
+    ids=["gone", "another one"],
+)
+def test_a_file_that_the_worker_does_not_find_as_it_was_asked_for_is_refused_by_name(
+    farm: Farm, stack: Stack, tmp_path: Path, meanwhile: Callable[[Path], object], said: str
+) -> None:
+    balancer = farm.balancers[0]
+    serving = worker(balancer)
+    file = tmp_path / "new.cfg"
+    file.write_text(farm.haproxy_config + "\n# new\n")
+    asked = stack.winch(
+        "haproxy", "reload", "lb1", "--fleet", str(farm.fleet()), "--config", str(file), "--no-wait"
+    )
+    assert asked.returncode == 0, asked.stderr
+    meanwhile(file)
+    stack.worker()
+    document = stack.ended(int(asked.stdout))
+    assert document["exit_code"] == 3, document
+    assert said in document["detail"]
+    assert str(file) in document["detail"]
+    assert socket.gethostname() in document["detail"], "which machine's file is meant"
+    assert balancer.read_file(haproxy.CONFIG) == farm.haproxy_config
+    assert balancer.sh(f"ls {haproxy.CONFIG}.winch-* 2> /dev/null || true") == ""
+    assert worker(balancer) == serving
+    assert [c for c in stack.commands(document["id"]) if c["changes"]] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file or directory"),
+        ("", "is no configuration of HAProxy"),
+        ("x" * 1_100_000, "can be sent"),
+    ],
+    ids=["absent", "empty", "too large"],
+)
+def test_a_file_that_cannot_be_a_configuration_is_wrong_usage_and_no_run(
+    farm: Farm, stack: Stack, tmp_path: Path, content: str | None, said: str
+) -> None:
+    file = tmp_path / "new.cfg"
+    if content is not None:
+        file.write_text(content)
+    asked = stack.winch(
+        "haproxy", "reload", "lb1", "--fleet", str(farm.fleet()), "--config", str(file), "--yes"
+    )
+    assert asked.returncode == 5, asked.stderr
+    assert said in asked.stderr
+    assert str(file) in asked.stderr
+    assert json.loads(stack.winch("runs", "--json").stdout) == []
 
 
 @on_both

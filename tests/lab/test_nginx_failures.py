@@ -2,72 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import count
-
 import pytest
 
+from tasks.nginx.control import Nginx
+from tasks.nginx.target import course_of
 from tests.lab.host import LabHost
 from tests.lab.load import Download, fetch
+from tests.lab.nginx_each import begin, module_lab, serving, upgrade
 from tests.lab.nginx_upgrade import (
     NEW,
     NEW_PATH,
     OLD,
+    DirectContext,
     HeldDownload,
     Upgrade,
     for_held_downloads,
-    install,
     observe,
     put_binary,
     run_steps,
 )
-from tests.lab.topology import Lab
 from tests.lab.waiting import wait_for
-from tests.needs import needs_nspawn
 from worker.errors import Failed
 
-_NUMBERS = count(1)
+__all__ = ["module_lab", "upgrade"]
+
 _REAL = "/root/real-nginx"
 # Passes every test, and then does something else than serving.
 _SHAM = f'#!/bin/sh\ncase " $* " in *" -"[tTvV]" "*) exec {_REAL} "$@";; esac\n'
-
-
-@pytest.fixture(scope="module")
-def module_lab() -> Iterator[Lab]:
-    needs_nspawn()
-    with Lab() as made:
-        yield made
-
-
-@pytest.fixture
-def upgrade(module_lab: Lab) -> Iterator[Upgrade]:
-    """An upgrade of a host of this test's own."""
-    host = module_lab.host(f"web{next(_NUMBERS)}")
-    install(module_lab, host)
-    yield Upgrade(module_lab, host, timeout=6)
-    host.kill()
 
 
 def sham(host: LabHost, does: str) -> None:
     """Bring a new binary that passes every test and then does that."""
     host.sh(f"cp {NEW_PATH} {_REAL}")
     put_binary(host, f"{_SHAM}{does}\n".encode())
-
-
-def serving(host: LabHost, version: str) -> None:
-    """That version alone serves and is on the disk; systemd follows it and can reload it."""
-    facts, now = observe(host)
-    assert str(now) == "steady"
-    assert now.new is not None
-    assert (now.new.version, facts.disk and facts.disk.version) == (version, version)
-    assert host.main_pid("nginx") == now.new.pid
-    host.sh("systemctl reload nginx")
-    assert fetch(f"http://{host.address}/").startswith("v1.25")
-
-
-def begin(upgrade: Upgrade, last: str) -> None:
-    """Run an upgrade up to a step."""
-    run_steps(upgrade.host, upgrade.forward(), stop_after=f"nginx.{last}")
 
 
 @pytest.mark.parametrize(
@@ -114,12 +81,13 @@ def test_a_port_that_is_taken_fails_with_its_reason_and_the_old_one_serves_on(
     upgrade: Upgrade,
 ) -> None:
     host = upgrade.host
+    begin(upgrade, "preflight")
     host.sh("systemd-run --quiet --unit=taken socat TCP-LISTEN:8181,fork /dev/null")
     wait_for(lambda: host.sh("ss -ltn").count(":8181"), "the port is taken")
     host.write_file("/etc/nginx/conf.d/b.conf", "server { listen 8181; }")
 
     with pytest.raises(Failed, match=r"bind\(\) to 0\.0\.0\.0:8181 failed"):
-        begin(upgrade, "upgrade_executable")
+        run_steps(host, upgrade.forward()[1:3])
 
     host.sh("rm /etc/nginx/conf.d/b.conf")
     serving(host, OLD)
@@ -134,14 +102,29 @@ def test_a_leftover_oldbin_does_no_harm(upgrade: Upgrade) -> None:
     serving(upgrade.host, NEW)
 
 
-@pytest.mark.parametrize("last", ["stage", "upgrade_executable", "shutdown_workers", "quit"])
+def course(upgrade: Upgrade) -> str:
+    """What a rollback says that it would do."""
+    context = DirectContext(upgrade.host)
+    return course_of(Nginx(context, upgrade.at), older=True).text  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        ("stage", "1.22.1, its file comes back to the disk"),
+        ("upgrade_executable", "1.26.3 → 1.22.1: the other version ends (QUIT)"),
+        ("shutdown_workers", "1.26.3 → 1.22.1: the old master takes over again (HUP)"),
+        ("quit", "1.26.3 → 1.22.1: the same upgrade with /usr/sbin/nginx.winch-1.22.1"),
+    ],
+)
 def test_one_rollback_brings_the_old_version_back_from_every_step(
-    upgrade: Upgrade, last: str
+    upgrade: Upgrade, last: str, says: str
 ) -> None:
     host = upgrade.host
     download = Download(host.address).start()
     wait_for(lambda: download.begun, "the download has begun")
     begin(upgrade, last)
+    assert course(upgrade) == says
 
     said = run_steps(host, upgrade.back())
 
@@ -149,6 +132,7 @@ def test_one_rollback_brings_the_old_version_back_from_every_step(
     download.wait()
     assert download.complete, download
     serving(host, OLD)
+    assert course(upgrade) == "1.22.1, nothing to go back to"
     assert set(run_steps(host, upgrade.back())) == {step.name for step in upgrade.back()}
     serving(host, OLD)
 
@@ -299,6 +283,7 @@ def test_a_host_that_does_not_run_comes_back_with_the_old_version(upgrade: Upgra
     host = upgrade.host
     begin(upgrade, "shutdown_workers")
     host.sh("systemctl stop nginx")
+    assert course(upgrade) == "not running → 1.22.1: started with the old binary"
 
     run_steps(host, upgrade.back())
 

@@ -8,113 +8,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.kit.fixtures import stack
 from tests.kit.stack import Stack, until
-from tests.lab import fleet as fleets
-from tests.lab import haproxy, nginx, nginx_upgrade, rootfs
+from tests.lab import haproxy
 from tests.lab.host import LabHost
 from tests.lab.load import Ab, Download, KeepAlive
+from tests.lab.nginx_edge import CONTRACT, Edge, edge, module_edge, steps_of, version_on_disk
 from tests.lab.nginx_origins import Release
-from tests.lab.nginx_upgrade import NEW, OLD, observe
+from tests.lab.nginx_upgrade import NEW, OLD
 from tests.lab.test_roll import said
-from tests.lab.topology import Lab
-from tests.needs import needs_nspawn, needs_program
+from tests.needs import needs_program
 
-__all__ = ["stack"]
-
-CONTRACT = [
-    "nginx.preflight",
-    "nginx.stage",
-    "nginx.upgrade_executable",
-    "probe.verify",
-    "nginx.shutdown_workers",
-    "nginx.soak",
-    "nginx.quit",
-    "probe.verify",
-]
-
-
-class Edge:
-    """web1 and web2 with bookworm's nginx, behind lb1; trixie's nginx is at hand."""
-
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        *self.webs, self.balancer = lab.hosts("web1", "web2", "lb1")
-        for web in self.webs:
-            nginx_upgrade.install(lab, web)
-            web.sh("cp -p /usr/sbin/nginx /root/nginx.old")
-        backends = [haproxy.Backend("web_servers", servers=haproxy.servers_of(self.webs))]
-        haproxy.install_haproxy(self.balancer, backends)
-        self.binary = rootfs.ensure("trixie") / "usr/sbin/nginx"
-
-    def reset(self) -> None:
-        """Let every host run the old nginx, past Winch, as if nothing had ever been."""
-        for web in self.webs:
-            if not web.running:
-                web.start()
-            web.sh("systemctl stop nginx; rm -rf /var/lib/winch /run/winch /usr/sbin/nginx.winch-*")
-            web.sh(
-                "cp -p /root/nginx.old /usr/sbin/nginx.n && mv /usr/sbin/nginx.n /usr/sbin/nginx"
-            )
-            nginx.mend(web)
-            web.sh("systemctl start nginx")
-        self.balancer.sh("rm -rf /run/winch")
-        until(self._all_up, what="both servers are UP")
-
-    def _all_up(self) -> bool:
-        states = haproxy.servers_state(self.balancer).values()
-        return all(state.status == "UP" for state in states)
-
-    def fleet(self, **group: Any) -> str:
-        """Write the fleet file; `group` are settings of the nginx group."""
-        http = {"url": "http://{address}/", "status": 200, "attempts": 5, "interval": "200ms"}
-        edge = {
-            "hosts": [web.name for web in self.webs],
-            "verify": [{"http": http}],
-            "soak": "500ms",
-            **group,
-        }
-        sections = {
-            "balancers": fleets.balancers_section([self.balancer]),
-            "pools": {"web": fleets.pool_section([self.balancer], self.webs)},
-            "nginx": {"edge": edge},
-        }
-        return str(fleets.fleet(self.lab, sections))
-
-    def versions(self) -> list[tuple[str, list[str]]]:
-        """Phase and running versions of each host."""
-        seen = []
-        for web in self.webs:
-            facts, now = observe(web)
-            seen.append((str(now.phase), [master.version for master in facts.masters]))
-        return seen
-
-
-@pytest.fixture(scope="module")
-def module_edge() -> Iterator[Edge]:
-    needs_nspawn()
-    needs_program("ab")
-    with Lab() as lab:
-        yield Edge(lab)
-
-
-@pytest.fixture
-def edge(module_edge: Edge) -> Edge:
-    module_edge.reset()
-    return module_edge
-
-
-def steps_of(document: dict[str, Any], host: str) -> list[tuple[str, str]]:
-    lane = next(one for one in document["hosts"] if one["name"] == host)
-    return [(step["name"], step["status"]) for step in lane["steps"]]
-
-
-def version_on_disk(host: LabHost) -> str:
-    return host.sh("/usr/sbin/nginx -v 2>&1").rpartition("/")[2]
+__all__ = ["edge", "module_edge", "stack"]
 
 
 def test_an_uploaded_binary_serves_and_the_old_one_comes_back_without_a_lost_request(
@@ -167,7 +75,9 @@ def test_a_plan_says_what_is_uploaded_and_done_and_touches_nothing(
     done = stack.winch("plan", *words, "--json")
     assert done.returncode == 0, done.stderr + done.stdout
     document = json.loads(done.stdout)
-    (upload,) = document["before"]
+    upload, preflight = document["before"]
+    assert preflight["name"] == "nginx.preflight_group"
+    assert preflight["commands"][0].endswith("nginx -T  # when it is there")
     assert [line.split(" to ")[0] for line in upload["commands"]] == [
         f"{host}: upload {edge.binary}" for host in ("web1", "web2")
     ]
@@ -241,7 +151,7 @@ def test_a_host_that_does_not_answer_is_found_before_the_first_one_is_touched(
 
 
 def test_it_waits_for_an_approval_and_then_ends(edge: Edge, stack: Stack) -> None:
-    fleet = edge.fleet(hosts=["web1"])
+    fleet = edge.fleet(hosts=["web1"], policy={"lock_wait": "1s"})
     stack.worker()
     words = ("nginx", "upgrade", "edge", "--binary", str(edge.binary), "--fleet", fleet)
     done = stack.winch(*words, "--confirm", "manual", "--yes", "--no-wait")
@@ -253,6 +163,8 @@ def test_it_waits_for_an_approval_and_then_ends(edge: Edge, stack: Stack) -> Non
     assert status.returncode == 2
     assert f"{OLD} → {NEW}" in status.stdout
     assert edge.versions()[0] == ("old master idle", [OLD, NEW])
+    other = stack.winch(*words, "--yes")  # what is under way is the first run's: it has the lease
+    assert other.returncode == 6, said(other)
     assert stack.winch("approve", str(run)).returncode == 0
     assert stack.ended(run)["status"] == "succeeded"
     assert edge.versions()[0] == ("steady", [NEW])

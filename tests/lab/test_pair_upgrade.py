@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.api import serving
 from tests.kit.stack import Stack
 from tests.lab.edge import Edge, details, pair, run
 from tests.lab.gap import Gap
@@ -19,6 +20,7 @@ STEPS = [
     "vrrp.yield",
     "haproxy.save_state",
     "deploy.redeploy",
+    "vrrp.yield",
     "haproxy.restore_state",
     "probe.verify",
     "vrrp.rejoin",
@@ -134,3 +136,30 @@ def test_the_member_that_is_backup_now_comes_first_wherever_home_is(
     assert done.returncode == 0, f"{done.stderr}{details(document)}"
     assert [host["name"] for host in document["hosts"]] == ["lb1", "lb2"]
     assert edge.holders() == [["lb1"]]
+
+
+def test_asked_over_http_it_begins_with_the_backup_too(edge: Edge, edge_stack: Stack) -> None:
+    """Nobody looks while it is planned; the gate does, when it is begun."""
+    edge.install(lines=["nopreempt"])
+    edge.fleet()
+    run(edge, edge_stack, "pair.failover")
+    run(edge, edge_stack, "pair.failback")
+    assert edge.holders() == [["lb2"]], "nopreempt: it stays"
+    with serving(edge_stack) as api:
+        fleet = edge_stack.directory / "fleet.yaml"
+        fleet.write_text(edge.fleet_file.read_text())
+        client = api.as_("ops", "operator")
+        asked = client.post("/runs", json={"job": "pair.upgrade", "target": "edge"})
+        assert asked.status_code < 300, asked.text
+        document = edge_stack.ended(asked.json()["id"], seconds=90)
+        assert document["status"] == "succeeded", details(document)
+        assert [host["name"] for host in document["hosts"]] == ["lb1", "lb2"]
+        assert edge.holders() == [["lb1"]]
+
+        refused = client.post("/runs", json={"job": "pair.failover", "target": "edge"})
+        assert edge_stack.ended(refused.json()["id"])["status"] == "succeeded", "it is at home"
+        refused = client.post("/runs", json={"job": "pair.failover", "target": "edge"})
+        document = edge_stack.ended(refused.json()["id"])
+    assert document["exit_code"] == 3
+    assert "lb1 is home, and lb2 holds everything now" in document["detail"]
+    assert edge.holders() == [["lb2"]]

@@ -1,7 +1,7 @@
 // What can be done to a run by whom, and how it is asked for. The server decides; this only offers.
 
 import { post } from "./api.js";
-import { confirm } from "./dialog.js";
+import { confirm, overriding } from "./dialog.js";
 import { announce, h, toast } from "./dom.js";
 import { ACTIVE, count } from "./format.js";
 
@@ -50,17 +50,17 @@ export function whyNotApprove(run, session) {
 }
 
 /** A button that asks before it acts; `after()` is called when the server has answered. */
-export function button(action, run, host, after) {
+export function button(action, run, host, after, session) {
   const words = WORDS[action];
   const label = host === null ? words.label : `${words.label} ${host.name}`;
   return h(
     "button",
-    { type: "button", class: `act ${words.kind}`, "data-action": action, onclick: () => ask(action, run, host, after) },
+    { type: "button", class: `act ${words.kind}`, "data-action": action, onclick: () => ask(action, run, host, after, session) },
     label,
   );
 }
 
-async function ask(action, run, host, after) {
+async function ask(action, run, host, after, session) {
   const words = WORDS[action];
   const about = host === null ? `run ${run.id}, ${run.job} ${run.target}` : `${host.name} in run ${run.id}`;
   const sure = await confirm({
@@ -70,9 +70,12 @@ async function ask(action, run, host, after) {
     bad: words.kind === "bad",
   });
   if (!sure) return;
-  const body = host === null ? undefined : action === "skip" ? { host: host.name } : { hosts: [host.name] };
+  const body = host === null ? {} : action === "skip" ? { host: host.name } : { hosts: [host.name] };
   try {
-    const answer = await post(`/runs/${run.id}/${action}`, body);
+    const answer = await overriding(session, (override) => {
+      const all = { ...body, ...override };
+      return post(`/runs/${run.id}/${action}`, Object.keys(all).length ? all : undefined);
+    });
     const hosts = answer.hosts.length > 3 ? count(answer.hosts.length, "host") : answer.hosts.join(", ");
     toast(`${words.label}: done${hosts ? ` (${hosts})` : ""}.`, "good");
     after();

@@ -6,9 +6,10 @@ let csrf = "";
 
 /** An answer that is no success; `message` is what the server says about it. */
 export class Problem extends Error {
-  constructor(status, detail) {
+  constructor(status, detail, frozen = false) {
     super(detail);
     this.status = status;
+    this.frozen = frozen; // refused for a freeze, which some may override
   }
 }
 
@@ -40,7 +41,7 @@ async function ask(method, path, body, headers = {}) {
   }
   if (answer.status === 204) return null;
   const said = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Problem(answer.status, said?.detail ?? `The server answered ${answer.status}.`);
+  if (!answer.ok) throw new Problem(answer.status, said?.detail ?? `The server answered ${answer.status}.`, said?.frozen === true);
   return said;
 }
 

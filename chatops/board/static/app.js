@@ -1,8 +1,9 @@
 // The page: who is logged in, which view the address means, and what is the same in all of them.
 
-import { health, logout, session as whoAmI } from "./api.js";
+import { get, health, logout, session as whoAmI } from "./api.js";
 import { h, say, toast } from "./dom.js";
 import { FleetView } from "./fleet.js";
+import { FreezesView, sayFreeze } from "./freezes.js";
 import { LeasesView } from "./leases.js";
 import { NewView } from "./new.js";
 import { RunView } from "./run.js";
@@ -17,6 +18,7 @@ const VIEWS = [
   [/^\/$/, () => new RunsView(session)],
   [/^\/runs\/(\d+)$/, (id) => new RunView(session, Number(id))],
   [/^\/leases$/, () => new LeasesView(session)],
+  [/^\/freezes$/, () => new FreezesView(session, lookAtFreezes)],
   [/^\/fleet$/, () => new FleetView(session)],
   [/^\/new$/, () => new NewView(session, go)],
 ];
@@ -83,13 +85,32 @@ async function look() {
   say(shown, problems.length ? problems.join(", ") : state === "ok" ? "all well" : state);
 }
 
+/** What is frozen is said over every view. */
+async function lookAtFreezes() {
+  const shown = document.getElementById("frozen");
+  try {
+    const { freezes } = await get("/freezes");
+    say(shown, freezes.map((one) => `❄ ${sayFreeze(one)}`).join("\n"));
+    shown.hidden = freezes.length === 0;
+  } catch {
+    // The next look will tell; that the server is away is said elsewhere.
+  }
+}
+
+function lookAround() {
+  if (document.hidden) return;
+  look();
+  lookAtFreezes();
+}
+
 async function begin() {
   session = await whoAmI();
   say(document.getElementById("who"), `${session.name} (${session.role})`);
   for (const link of document.querySelectorAll("[data-may]")) link.hidden = !session.may.includes(link.dataset.may);
   document.getElementById("logout").addEventListener("click", logout);
   look();
-  setInterval(() => !document.hidden && look(), HEALTH);
+  lookAtFreezes();
+  setInterval(lookAround, HEALTH);
   await show(false);
 }
 

@@ -3,10 +3,11 @@
 import { h } from "./dom.js";
 
 /**
- * Ask; the answer is true or false, or with `field` the text that was written (null: no).
+ * Ask; the answer is true or false, or with `field` the text that was written (null: no). `more`
+ * is an element that says more than the text.
  * The focus begins where nothing happens, and goes back to where it was.
  */
-export function confirm({ title, text, yes, bad = false, field = null }) {
+export function confirm({ title, text, yes, bad = false, field = null, more = null }) {
   return new Promise((resolve) => {
     const back = document.activeElement;
     const input = field === null ? null : h("input", { id: "dialog-field", type: "text", maxlength: 500, required: true, autocomplete: "off" });
@@ -27,6 +28,7 @@ export function confirm({ title, text, yes, bad = false, field = null }) {
       { class: "ask", "aria-labelledby": "dialog-title", "aria-describedby": "dialog-text" },
       h("h2", { id: "dialog-title" }, title),
       h("p", { id: "dialog-text" }, text),
+      more,
       input === null ? null : h("label", { for: "dialog-field" }, field),
       input,
       input === null ? null : missing,
@@ -44,4 +46,19 @@ export function confirm({ title, text, yes, bad = false, field = null }) {
     box.showModal();
     (input ?? no).focus();
   });
+}
+
+/**
+ * Do something that a freeze may keep one from: `act(override)` is called, and again with the reason
+ * for an override if somebody who may has given one. What else goes wrong is thrown.
+ */
+export async function overriding(session, act) {
+  try {
+    return await act({});
+  } catch (problem) {
+    if (!problem.frozen || !session.may.includes("override freeze")) throw problem;
+    const reason = await confirm({ title: "Override the freeze?", text: `${problem.message}. An override is recorded.`, yes: "Override it", bad: true, field: "Reason for the override" });
+    if (reason === null) throw problem;
+    return act({ override_freeze: true, reason });
+  }
 }

@@ -70,7 +70,7 @@ export class Drawer {
     this.drawn = wanted;
     const acts = possibleFor(this.view.run, host).filter((action) => this.view.session.may.includes(action));
     const focused = this.head.contains(document.activeElement);
-    this.head.replaceChildren(...parts, acts.length ? h("div", { class: "row" }, acts.map((action) => button(action, this.view.run, host, this.view.after))) : "");
+    this.head.replaceChildren(...parts, acts.length ? h("div", { class: "row" }, acts.map((action) => button(action, this.view.run, host, this.view.after, this.view.session))) : "");
     if (focused) this.title.focus();
   }
 

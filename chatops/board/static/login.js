@@ -7,7 +7,7 @@ const problem = document.getElementById("problem");
 /** Where to go afterwards: one of our own pages, whatever the address says. */
 function next() {
   const asked = new URLSearchParams(location.search).get("next") ?? "/";
-  return /^\/(runs\/\d+|leases|fleet|new)?$/.test(asked) ? asked : "/";
+  return /^\/(runs\/\d+|leases|freezes|fleet|new)?$/.test(asked) ? asked : "/";
 }
 
 function complain(text) {

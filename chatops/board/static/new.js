@@ -1,8 +1,10 @@
 // Ask for a job.
 
 import { get, post } from "./api.js";
-import { confirm } from "./dialog.js";
+import { confirm, overriding } from "./dialog.js";
 import { h } from "./dom.js";
+import { whenIs } from "./freezes.js";
+import { look } from "./plan.js";
 
 const SECTIONS = { pools: (fleet) => fleet.pools.map((one) => one.name), pairs: (fleet) => fleet.pairs.map((one) => one.name), nginx: (fleet) => fleet.nginx.map((one) => one.name), balancers: (fleet) => fleet.balancers };
 
@@ -44,7 +46,9 @@ export class NewView {
     this.vars = h("textarea", { id: "vars", rows: 3, spellcheck: "false", "aria-describedby": "vars-hint" });
     this.unavailable = text("unavailable");
     this.stages = text("stages");
+    this.at = h("input", { id: "at", type: "datetime-local", "aria-describedby": "at-hint" });
     this.reason = text("reason", { maxlength: 500 });
+    this.submit = h("button", { type: "submit", class: "primary" }, "Start …");
     this.problem = h("p", { class: "problem", role: "alert" });
     this.form.append(
       h(
@@ -58,9 +62,10 @@ export class NewView {
         field("vars", "Variables", this.vars, "One KEY=VALUE a line, such as version=1.26.3"),
         field("unavailable", "At once", this.unavailable, "How many hosts may be out at the same time: 2 or 25%. Empty: as the fleet file says."),
         field("stages", "Stages", this.stages, "So many first, then so many in all: 1, 25%, 100%"),
+        field("at", "Start at", this.at, "Empty: now, or when its window opens."),
         field("reason", "Reason", this.reason, "Kept with the run."),
         this.problem,
-        h("button", { type: "submit", class: "primary" }, "Start …"),
+        this.submit,
       ),
     );
     this.onJob();
@@ -98,7 +103,7 @@ export class NewView {
       job: this.job.value,
       target: this.target.value,
       hosts,
-      options: { vars, max_unavailable: this.unavailable.value.trim() || null, stages: stages.length ? stages : null },
+      options: { vars, max_unavailable: this.unavailable.value.trim() || null, stages: stages.length ? stages : null, at: whenIs(this.at) },
       reason: this.reason.value.trim() || null,
     };
   }
@@ -113,17 +118,36 @@ export class NewView {
     this.problem.textContent = "";
     const order = this.order();
     if (order === null) return;
-    const about = order.hosts.length ? order.hosts.join(", ") : "all of its hosts";
-    const vars = Object.entries(order.options.vars).map(([key, value]) => `${key} ${value}`).join(", ");
-    const sure = await confirm({ title: `Start ${order.job} ${order.target}?`, text: `It is about ${about}${vars ? `, with ${vars}` : ""}.`, yes: "Start it" });
-    if (!sure) return;
     try {
-      // The same order sent twice starts one run; a changed one is another order.
-      const run = await post("/runs", order, { "Idempotency-Key": `${this.key}-${digest(JSON.stringify(order))}` });
+      const more = await this.preview(order);
+      const about = order.hosts.length ? order.hosts.join(", ") : "all of its hosts";
+      const vars = Object.entries(order.options.vars).map(([key, value]) => `${key} ${value}`).join(", ");
+      const unseen = more === null ? " What it would do could not be found out now." : "";
+      const sure = await confirm({ title: `Start ${order.job} ${order.target}?`, text: `It is about ${about}${vars ? `, with ${vars}` : ""}.${unseen}`, yes: "Start it", more });
+      if (!sure) return;
+      const run = await overriding(this.session, (override) => this.send(order, override));
       this.go(`/runs/${run.id}`);
     } catch (problem) {
       this.complain(problem.message, null);
     }
+  }
+
+  /** Look at the hosts, which takes a moment. */
+  async preview(order) {
+    this.submit.disabled = true;
+    this.submit.textContent = "Looking at the hosts …";
+    try {
+      return await look(order);
+    } finally {
+      this.submit.disabled = false;
+      this.submit.textContent = "Start …";
+    }
+  }
+
+  /** The same order sent twice starts one run; a changed one is another order. */
+  send(order, { override_freeze = false, reason = order.reason }) {
+    const all = { ...order, options: { ...order.options, override_freeze }, reason };
+    return post("/runs", all, { "Idempotency-Key": `${this.key}-${digest(JSON.stringify(all))}` });
   }
 }
 

@@ -193,7 +193,7 @@ export class RunView {
     if (this.acts.dataset.key === key) return;
     this.acts.dataset.key = key;
     const focused = document.activeElement?.dataset?.action;
-    this.acts.replaceChildren(...found.map((action) => h("span", {}, button(action, { ...this.run, id: this.id }, null, this.after))));
+    this.acts.replaceChildren(...found.map((action) => h("span", {}, button(action, { ...this.run, id: this.id }, null, this.after, this.session))));
     this.acts.hidden = found.length === 0;
     if (focused) (this.acts.querySelector(`[data-action="${focused}"]`) ?? this.title).focus();
   }
@@ -207,6 +207,7 @@ export class RunView {
       ["Asked for by", run.requested_by],
       ["Reason", run.reason],
       ["Asked", moment(run.created_at)],
+      ["Starts", run.start_at && moment(run.start_at)],
       ["Ended", run.ended_at && moment(run.ended_at)],
       ["Took", from === null || to === null ? null : duration(to - from)],
       ["Approved by", run.approval?.approved_by],

@@ -3,7 +3,7 @@
 import { get } from "./api.js";
 import { h, say } from "./dom.js";
 import { badge } from "./drawer.js";
-import { ACTIVE, ago, count, duration, now, seconds } from "./format.js";
+import { ACTIVE, ago, count, duration, moment, now, seconds } from "./format.js";
 import { Pictures, bar } from "./mini.js";
 
 const EVERY = 3000; // milliseconds between two looks
@@ -106,7 +106,8 @@ export class RunsView {
       card = { element, state, small, said, meter, mini, key: "", drawn: 0 };
       this.cards.set(run.id, card);
     }
-    say(card.small, `${meta} · ${ACTIVE.has(run.status) ? `for ${took}` : `took ${took}`}`);
+    const later = run.start_at && run.started_at === null ? `starts ${moment(run.start_at)}` : null;
+    say(card.small, `${meta} · ${later ?? (ACTIVE.has(run.status) ? `for ${took}` : `took ${took}`)}`);
     const key = JSON.stringify([run.status, run.progress, run.detail, run.ended_at]);
     // The picture of a large run is a large answer: it is asked for less often.
     const old = Math.max(2 * EVERY, 10 * run.progress.total);

@@ -23,6 +23,7 @@ from worker.plan import Plan
 RUN = f"{PREFIX}/runs/{{run_id}}"
 ROLE_OF: dict[tuple[str, str], Role | None] = {
     ("POST", f"{PREFIX}/runs"): "operator",
+    ("POST", f"{PREFIX}/plan"): "operator",
     ("GET", f"{PREFIX}/runs"): "viewer",
     ("GET", RUN): "viewer",
     ("GET", f"{RUN}/events"): "viewer",
@@ -31,6 +32,9 @@ ROLE_OF: dict[tuple[str, str], Role | None] = {
         ("POST", f"{RUN}/{action}"): "operator"
         for action in ("retry", "skip", "pause", "resume", "approve", "abort", "rollback")
     },
+    ("GET", f"{PREFIX}/freezes"): "viewer",
+    ("POST", f"{PREFIX}/freezes"): "operator",
+    ("POST", f"{PREFIX}/freezes/lift"): "operator",
     ("GET", f"{PREFIX}/leases"): "viewer",
     ("POST", f"{PREFIX}/leases/{{name}}/break"): "admin",
     ("GET", f"{PREFIX}/fleet"): "viewer",
@@ -48,6 +52,9 @@ def routes(app: FastAPI) -> set[tuple[str, str]]:
 
 BODIES: dict[str, Any] = {
     "/api/v1/runs": {"job": "roll", "target": "web"},
+    "/api/v1/plan": {"job": "roll", "target": "web"},
+    "/api/v1/freezes": {"scope": "pair:*", "until": "2027-01-01T00:00:00Z", "reason": "because"},
+    "/api/v1/freezes/lift": {"scope": "nginx:*"},
     "/api/v1/runs/{run_id}/skip": {"host": "web1"},
     "/api/v1/leases/{name}/break": {"reason": "because"},
 }

@@ -10,7 +10,7 @@ from tests.integration.board.site import Site
 from tests.kit.plans import Work
 from worker.models import Run
 
-PAGES = ("/", "/runs/1", "/leases", "/fleet", "/new")
+PAGES = ("/", "/runs/1", "/leases", "/freezes", "/fleet", "/new")
 
 
 def logged_in(site: Site, token: str) -> httpx.Client:

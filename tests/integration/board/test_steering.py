@@ -154,7 +154,7 @@ def test_a_run_beyond_ones_scopes_does_not_exist(page: Page, site: Site, work: W
     expect(page.get_by_role("heading", name="Not found")).to_be_visible()
 
 
-def test_a_job_is_started_from_the_form(page: Page, site: Site) -> None:
+def test_a_job_is_started_from_the_form(page: Page, site: Site, pictures: Path) -> None:
     log_in(page, site.token("bob", "operator"), "/new")
     page.get_by_label("Target").select_option("web")
     page.get_by_label("Variables").fill("version 2")
@@ -163,12 +163,17 @@ def test_a_job_is_started_from_the_form(page: Page, site: Site) -> None:
     page.get_by_label("Variables").fill("version=2")
     page.get_by_label("Hosts", exact=True).fill("web9")
     page.get_by_role("button", name="Start …").click()
-    confirm(page, "Start it")
-    expect(page.get_by_role("alert")).to_contain_text("web9")
+    expect(page.get_by_role("alert")).to_contain_text("web9")  # said by the plan, before it asks
     assert violations(page) == ""
     page.get_by_label("Hosts", exact=True).fill("web1, web3")
     page.get_by_label("Reason").fill("<b>new</b> kernel")
     page.get_by_role("button", name="Start …").click()
+    planned = page.get_by_role("dialog").get_by_role("region", name="What it would do now")
+    expect(planned.get_by_role("heading", name="web3")).to_be_visible()
+    expect(planned).to_contain_text("deploy.redeploy")
+    expect(planned).to_contain_text("/nonexistent/winch.sock")  # what the preflight would say
+    page.screenshot(path=pictures / "plan.png")
+    assert violations(page) == ""
     confirm(page, "Start it")
     expect(page).to_have_url(re.compile(r"/runs/1$"))
     expect(page.get_by_role("heading", name="roll web")).to_be_visible()

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from tests.integration.chat.homeserver import Homeserver
-from tests.integration.cli.conftest import Machine
 from tests.kit.stack import until
 
 BOT = "@winch:chat.test"
@@ -24,8 +24,15 @@ approvals:
 """
 
 
+class Place(Protocol):
+    """Where Winch is: a directory, and what its processes are told."""
+
+    directory: Path
+    environment: dict[str, str]
+
+
 @contextmanager
-def listening(machine: Machine, server: Homeserver) -> Iterator[Path]:
+def listening(machine: Place, server: Homeserver) -> Iterator[Path]:
     """Run `winch chat matrix`, until the end of the block. Yields its log."""
     access = machine.directory / "matrix-access.yaml"
     access.write_text(ACCESS)

@@ -12,7 +12,8 @@ from chatops.chat.card import Card
 from chatops.chat.courier import Courier
 from chatops.chat.network import Gone, NetworkError, TooFast
 from chatops.chat.talk import Talk
-from chatops.desk import Desk, Order
+from chatops.desk import Desk
+from chatops.orders import Order
 from tests.kit.plans import Work
 from tests.kit.stack import Stack
 from worker import control
@@ -173,7 +174,7 @@ def test_a_run_that_is_tried_again_is_followed_again(desk: Desk, network: FakeNe
     courier = Courier(Talk(desk, "slack"), network)
     run = a_run(desk, courier)
     courier.tick()
-    control.abort(desk.engine, run, "test")
+    control.abort(desk.engine, run, "cli:ops")
     courier.tick()
     control.retry(desk.engine, run, [], "cli:ops")
     courier.tick()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.engine.test_freezes import race
 from tests.kit.plans import Work
 from tests.kit.postgres import postgres
 from tests.kit.stack import Stack, until
@@ -79,3 +80,9 @@ def test_of_two_retries_at_the_same_instant_one_wins_and_the_other_is_told(
     assert all("nothing to retry" in answer for answer in answers if answer != "won")
     assert stack.ended(run)["status"] == "succeeded"
     assert work.lines() == ["web1.one", "web1.two", "web1.three"]
+
+
+def test_of_a_freeze_and_starts_at_the_same_instant_one_is_first_and_the_other_is_told(
+    stack: Stack, work: Work
+) -> None:
+    race(stack, work)

@@ -285,3 +285,18 @@ def test_a_site_is_the_queue_whose_workers_run_its_hosts(stack: Stack, work: Wor
     assert host(stack.document(run), "web1")["status"] == "running"
     stack.worker()  # serves every site, also those it first hears of
     assert stack.ended(run)["status"] == "succeeded"
+
+
+def test_a_gate_puts_the_hosts_in_the_order_that_it_has_seen_to_be_right(
+    stack: Stack, work: Work
+) -> None:
+    stack.worker()
+    hosts = ["web1", "web2", "web3"]
+    run = stack.run(
+        work.plan(hosts, policy=Policy(stages=[2, 3]), gate={"order": ["web3", "web1"]})
+    )
+    document = stack.ended(run)
+    assert document["status"] == "succeeded", document
+    assert [each["name"] for each in document["hosts"]] == ["web3", "web2", "web1"]
+    begun = [line for line in work.lines() if line.endswith(".one")]
+    assert begun == ["web3.one", "web2.one", "web1.one"]

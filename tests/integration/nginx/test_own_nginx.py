@@ -65,6 +65,9 @@ class Context:
     def recall(self, step: str) -> Mapping[str, Any]:
         return self.recalled.get(step, {})
 
+    def reached(self, job: str, target: str, step: str) -> frozenset[str] | None:
+        return None
+
     def progress(self, text: str) -> None:
         pass
 

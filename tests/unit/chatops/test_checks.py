@@ -57,6 +57,8 @@ PLENTY = 10 * 1024**3
         (checks.check_tools(["socat"]), "failed", "install socat"),
         (checks.check_flower("http://127.0.0.1:5555", None), "ok", "5555"),
         (checks.check_flower("", "WINCH_FLOWER_ADDRESS: …"), "failed", "WINCH_FLOWER_ADDRESS"),
+        (checks.check_notify(3, None), "ok", "3 receivers"),
+        (checks.check_notify(0, "receiver ops: …"), "failed", "receiver ops"),
     ],
 )
 def test_a_finding_says_how_bad_it_is_and_what_to_do(

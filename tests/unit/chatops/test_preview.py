@@ -80,8 +80,8 @@ def notes(document: dict[str, Any]) -> list[str | None]:
 
 
 def test_each_step_says_what_it_would_run_now() -> None:
-    document, code = preview(a_plan("look", "look", word="$(reboot); `id`"))
-    assert code == 0
+    document = preview(a_plan("look", "look", word="$(reboot); `id`"))
+    assert document["exit_code"] == 0
     assert document["job"] == "roll"
     assert document["problems"] == []
     assert document["hosts"] == [
@@ -101,8 +101,8 @@ def test_each_step_says_what_it_would_run_now() -> None:
 
 
 def test_a_step_that_needs_the_one_before_does_not_break_the_preview() -> None:
-    document, code = preview(a_plan("look", "later", "look"))
-    assert code == 0
+    document = preview(a_plan("look", "later", "look"))
+    assert document["exit_code"] == 0
     assert notes(document)[1] == (
         "known when the steps before it are done: web1: no such release yet"
     )
@@ -110,21 +110,21 @@ def test_a_step_that_needs_the_one_before_does_not_break_the_preview() -> None:
 
 
 def test_a_refusal_of_the_first_step_is_one_of_the_job() -> None:
-    document, code = preview(a_plan("refuse", "look"))
-    assert code == 3
+    document = preview(a_plan("refuse", "look"))
+    assert document["exit_code"] == 3
     assert document["problems"] == ["web1: no server web1"]
 
 
 def test_what_the_preflight_would_refuse_is_said_and_the_steps_are_shown_all_the_same() -> None:
-    document, code = preview(a_plan("look", refused="too few servers"))
-    assert code == 3
+    document = preview(a_plan("look", refused="too few servers"))
+    assert document["exit_code"] == 3
     assert document["problems"] == ["too few servers"]
     assert document["hosts"][0]["steps"][0]["commands"] == ["hello"]
 
 
 def test_a_host_that_does_not_answer_is_exit_4_and_is_not_asked_again() -> None:
-    document, code = preview(a_plan("silent", "look"))
-    assert code == 4
+    document = preview(a_plan("silent", "look"))
+    assert document["exit_code"] == 4
     assert document["problems"] == ["web1: no connection"]
     assert notes(document)[1] == "not known: a host does not answer"
 
@@ -157,7 +157,7 @@ def test_a_command_that_fails_names_host_command_and_what_it_said() -> None:
 
 
 def test_the_preview_reads_well() -> None:
-    document, _ = preview(a_plan("look", "later", refused="too few servers"))
+    document = preview(a_plan("look", "later", refused="too few servers"))
     console = Console(file=io.StringIO(), width=200, color_system=None)
     console.print(plan_preview(document))
     text: str = console.file.getvalue()  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.haproxy.params import CheckPool, Drain
 from tasks.nginx.params import Preflight, Soak
-from tasks.nginx_binary.params import Build, CheckGroup, Unpack, Upload
+from tasks.nginx_binary.params import Build, CheckGroup, PreflightGroup, Unpack, Upload
 from tests.unit.workflows.fleets import SMALL, load, refused
 from worker.errors import Refused, UsageError
 from worker.plan import LaneSpec, Plan
@@ -54,7 +54,7 @@ def test_a_lane_has_the_steps_of_the_contract_and_their_ways_back(tmp_path: Path
     plan = upgrade(load(tmp_path, SMALL + GROUP))
     gate, *lanes = plan.lanes
     assert gate.gate
-    assert names(gate) == ["nginx.check_group", "nginx.unpack_package"]
+    assert names(gate) == ["nginx.check_group", "nginx.unpack_package", "nginx.preflight_group"]
     assert [lane.host for lane in lanes] == ["web1", "web2"]
     for lane in lanes:
         assert names(lane) == CONTRACT
@@ -93,17 +93,20 @@ def test_a_file_is_looked_at_and_uploaded_under_its_checksum(tmp_path: Path) -> 
     file = tmp_path / "nginx"
     file.write_bytes(NGINX)
     plan = upgrade_with(load(tmp_path, SMALL + GROUP), NginxOptions.parse(binary=str(file)))
-    params = Upload.model_validate(plan.lanes[0].steps[-1].params)
+    params = Upload.model_validate(plan.lanes[0].steps[-2].params)
     assert params.hosts == ["web1", "web2"]
     assert params.target == f"/var/lib/winch/nginx/binary-1.26.3-{params.sha256[:12]}/nginx"
     new = Preflight.model_validate(plan.lanes[1].steps[0].params).new
     assert (new.path, new.sha256, new.version) == (params.target, params.sha256, "1.26.3")
     assert plan.vars["version"] == "1.26.3"
+    group = PreflightGroup.model_validate(plan.lanes[0].steps[-1].params)
+    assert [instance.host for instance in group.instances] == ["web1", "web2"]
+    assert group.new == new
 
 
 def test_a_package_is_unpacked_on_every_host_where_it_says_what_it_is(tmp_path: Path) -> None:
     plan = upgrade(load(tmp_path, SMALL + GROUP), package="1.26.3-3+deb13u1")
-    params = Unpack.model_validate(plan.lanes[0].steps[-1].params)
+    params = Unpack.model_validate(plan.lanes[0].steps[-2].params)
     assert [instance.host for instance in params.instances] == ["web1", "web2"]
     assert params.target == "/var/lib/winch/nginx/package-1.26.3-3+deb13u1/nginx"
     new = Preflight.model_validate(plan.lanes[1].steps[0].params).new
@@ -122,14 +125,14 @@ def test_a_source_is_built_on_the_first_host_of_each_site(tmp_path: Path) -> Non
         ("preflight.default", None),
         ("preflight.dc2", "dc2"),
     ]
-    builds = [Build.model_validate(gate.steps[-1].params) for gate in gates]
+    builds = [Build.model_validate(gate.steps[-2].params) for gate in gates]
     assert [(build.build_host, build.hosts, build.like.host) for build in builds] == [
         ("web1", ["web1"], "web1"),
         ("web2", ["web2"], "web2"),
     ]
     assert builds[0].drop == ["--with-foo"]
     assert builds[0].target == builds[1].target
-    kept = upgrade_with(fleet, NginxOptions.parse(build=source)).lanes[0].steps[-1]
+    kept = upgrade_with(fleet, NginxOptions.parse(build=source)).lanes[0].steps[-2]
     assert Build.model_validate(kept.params).target != builds[0].target
     with pytest.raises(UsageError, match=r"--build-host web3 is at site default, and web2 at"):
         upgrade_with(fleet, NginxOptions.parse(build=source, build_host="web3"))
@@ -140,7 +143,12 @@ def test_a_source_is_built_on_the_first_host_of_each_site(tmp_path: Path) -> Non
 def test_with_drain_a_host_is_out_only_while_its_processes_change(tmp_path: Path) -> None:
     plan = upgrade(load(tmp_path, SMALL + GROUP + "    drain: true\n"))
     gate, lane, _ = plan.lanes
-    assert names(gate) == ["nginx.check_group", "haproxy.check_pool", "nginx.unpack_package"]
+    assert names(gate) == [
+        "nginx.check_group",
+        "haproxy.check_pool",
+        "nginx.unpack_package",
+        "nginx.preflight_group",
+    ]
     assert CheckGroup.model_validate(gate.steps[0].params).hosts == ["lb1", "web1", "web2"]
     targets = CheckPool.model_validate(gate.steps[1].params).targets
     assert [str(target) for target in targets] == ["app/web1", "app/web2"]
@@ -204,7 +212,8 @@ def test_a_rollback_needs_no_source_and_has_no_way_back(tmp_path: Path) -> None:
     fleet = load(tmp_path, SMALL + GROUP + "    drain: true\n")
     plan = plan_job(fleet, "nginx.rollback", "edge", ["web2"], Options())
     gate, lane = plan.lanes
-    assert names(gate) == ["nginx.check_group", "haproxy.check_pool"]
+    assert names(gate) == ["nginx.check_group", "haproxy.check_pool", "nginx.check_rollback"]
+    assert [step.params["older"] for step in lane.steps[1:4]] == [False] * 3
     assert names(lane) == [
         "haproxy.drain",
         "nginx.reload_old",

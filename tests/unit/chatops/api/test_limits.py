@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -52,23 +53,37 @@ def test_only_what_has_changed_becomes_an_event() -> None:
     stream = Stream(1)
     stream.take(document("pending", "pending"), 1.0)
     at, _ = stream.snapshot(scoped=False)
-    assert stream.after(at, scoped=False) == []
+    assert stream.after(at, scoped=False) == (at, b"")
     stream.take(document("pending", "running"), 2.0)
-    ((event_id, text),) = stream.after(at, scoped=False) or []
+    event_id, text = stream.after(at, scoped=False) or (0, b"")
     assert event_id == 2000
     assert text.startswith(b"id: 2000\nevent: host\ndata: {")
-    assert stream.after(event_id, scoped=False) == []
+    assert text.count(b"event: ") == 1
+    assert stream.after(event_id, scoped=False) == (event_id, b"")
 
 
 def test_ids_grow_also_when_the_clock_does_not() -> None:
     stream = Stream(1)
     stream.take(document("a", "a", "a"), 5.0)
     stream.take(document("b", "b", "b"), 4.0)
-    assert [event_id for event_id, _ in stream.after(5000, scoped=False) or []] == [
-        5001,
-        5002,
-        5003,
-    ]
+    end, text = stream.after(5000, scoped=False) or (0, b"")
+    assert end == 5003
+    assert re.findall(rb"id: (\d+)\n", text) == [b"5001", b"5002", b"5003"]
+
+
+def test_what_comes_behind_is_written_once_for_all_who_are_at_the_same_place() -> None:
+    stream = Stream(1)
+    stream.take(document("a", "a"), 5.0)
+    stream.take(document("b", "b"), 6.0)
+    first, second = (stream.after(5000, scoped=False) for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first[1] is second[1]
+    other = stream.after(6000, scoped=False) or (0, b"")
+    assert other[1].count(b"event: ") == 1
+    stream.take(document("c", "b"), 7.0)
+    later = stream.after(5000, scoped=False) or (0, b"")
+    assert (later[0], later[1].count(b"event: ")) == (7000, 3)
 
 
 def test_who_fell_behind_what_is_kept_gets_a_snapshot() -> None:
@@ -86,7 +101,7 @@ def test_who_comes_after_the_end_is_told_of_it() -> None:
     stream = Stream(1)
     stream.take(document("succeeded", ended_at="…"), 1.0)
     at, _ = stream.snapshot(scoped=False)
-    ((event_id, text),) = stream.after(at, scoped=False) or []
+    event_id, text = stream.after(at, scoped=False) or (0, b"")
     assert b"event: end" in text
     assert f"id: {event_id}.end".encode() in text
 

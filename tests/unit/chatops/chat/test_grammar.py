@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatops.chat.grammar import Ask, Freeze, Mistake, Start, Status, Steer, parse
+from chatops.chat.grammar import parse
+from chatops.chat.requests import Ask, Freeze, Mistake, Start, Status, Steer
+from chatops.orders import Override
+from worker.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,11 @@ from chatops.chat.grammar import Ask, Freeze, Mistake, Start, Status, Steer, par
         ("freeze", Freeze()),
         ("freeze pool:web until=18:00 reason=sale", Freeze("pool:web", "18:00", "sale")),
         ("unfreeze pool:web", Freeze("pool:web", lift=True)),
+        (
+            'retry 12 web1 override-freeze reason="INC-7"',
+            Steer("retry", 12, ("web1",), Override(True, "INC-7")),
+        ),
+        ("approve 12 --override_freeze reason=x", Steer("approve", 12, (), Override(True, "x"))),
     ],
 )
 def test_commands(text: str, request_: object) -> None:
@@ -46,6 +54,25 @@ def test_a_job_takes_hosts_options_variables_and_a_reason() -> None:
     assert order.options.max_unavailable == "25%"
     assert order.options.stages == ("1", "50%")
     assert order.reason == "a CVE"
+
+
+def test_a_job_takes_a_time_and_an_override() -> None:
+    asked = parse('roll web cat=1 at="tomorrow 06:00" override-freeze reason=INC-7')
+    assert isinstance(asked, Start)
+    order = asked.order
+    assert (order.at, order.override_freeze, order.reason) == ("tomorrow 06:00", True, "INC-7")
+    assert order.options.vars == {"cat": "1"}
+    assert order.hosts == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["retry 12 override-freeze", "retry 12 reason=x", "retry 12 version=1", "abort 12 reason=x",
+     "pause 12 override-freeze", "retry 12 override-freeze=maybe reason=x"],
+)  # fmt: skip
+def test_what_overrides_nothing_is_a_mistake(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse(text)
 
 
 def test_the_quotes_of_telephones_are_quotes() -> None:

@@ -11,7 +11,8 @@ from tasks.keepalived.facts import Member, State
 from tasks.keepalived.means import Means, choose, number, skew
 from tasks.keepalived.prepare import blind
 from tasks.keepalived.prospects import prospects
-from tasks.keepalived.rejoin import Undo, implied_holder, undoing
+from tasks.keepalived.rejoin import Undo, undoing
+from tasks.keepalived.verdict import implied_holder
 from tests.unit.tasks.keepalived.members import CONF, MAINT, PAIR, PLAIN, TRACKED, instance, member
 
 M, B = State.MASTER, State.BACKUP
