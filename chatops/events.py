@@ -27,7 +27,7 @@ from worker.store import Store
 log = logging.getLogger(__name__)
 
 POLL = 0.25  # seconds between two looks
-POLL_CROWD = 0.5  # each look may be written to every watcher
+POLL_CROWD = 1.0  # each look may be written to every watcher
 POLL_MANY = 1.0
 _MANY = 200  # hosts
 _CROWD = 50  # watchers

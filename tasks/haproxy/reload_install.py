@@ -67,8 +67,8 @@ def candidate_of(source: str) -> bytes:
         return Path(source).read_bytes()
     except OSError as error:
         raise Refused(
-            f"{source}: the worker on {socket.gethostname()} cannot read it ({error.strerror}); its "
-            "content is kept nowhere else, as it may hold secrets: put the file at the same path "
+            f"{source}: the worker on {socket.gethostname()} cannot read it ({error.strerror}); "
+            "its text is kept nowhere else, as it may hold secrets: put the file at the same path "
             "on that machine, or ask from there (nothing was changed)"
         ) from None
 
