@@ -17,11 +17,12 @@ from kombu.transport import redis as kombu_redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from worker.engine import ChainMessage, Engine
+from worker.engine import Engine
 from worker.errors import ServiceError
 from worker.execute import Executor
 from worker.leases import Leases, connect_redis, redis_away
 from worker.mask import mask
+from worker.messages import ChainMessage
 from worker.settings import settings
 from worker.step import REGISTRY
 from worker.store import store

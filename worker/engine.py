@@ -6,42 +6,27 @@ lost between is found again by the steward (`worker.steward`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 from sqlmodel import Session, col, select
 
 from worker.audit import record
 from worker.begin import begins, due, frozen, too_early
 from worker.errors import Frozen
 from worker.freezes import freezing, said, why
-from worker.leases import Conflict, Leases
-from worker.models import ACTIVE, BACK, FORWARD, IN_FLIGHT, Lane, Lease, Run, Step
-from worker.plan import LaneSpec, Plan, Policy, StepSpec
+from worker.lanes import ahead, pending_lanes, start_lane, tally_lanes, wait_for_lease
+from worker.leases import Leases
+from worker.messages import ChainMessage, chain
+from worker.models import ACTIVE, Lane, Run, Step
+from worker.plan import Plan, Policy
 from worker.report import moment
 from worker.rows import row_id
-from worker.schedule import Ending, Slots, Tally, ending, slots
+from worker.schedule import Ending, Slots, ending, slots
 from worker.store import Store
-
-
-@dataclass(frozen=True)
-class Message:
-    """One step as it travels: its id, its name, and what a person reads in Flower."""
-
-    step_id: int
-    name: str
-    label: str
-
-
-@dataclass(frozen=True)
-class ChainMessage:
-    """The rest of a lane, published as one Celery chain to the queue of the host's site."""
-
-    site: str | None
-    run_id: int
-    steps: tuple[Message, ...]
+from worker.writing import write_lane
 
 
 @dataclass(frozen=True)
@@ -116,7 +101,7 @@ class Engine:
             session.flush()
             run_id = row_id(run.id)
             for position, lane in enumerate(plan.lanes):
-                _write_lane(session, run_id, position, lane, plan)
+                write_lane(session, run_id, position, lane, plan)
             also(session, run_id)
             record(session, now, requested_by, plan.job, plan.target, run_id, "asked", reason)
             if override_freeze:
@@ -153,7 +138,7 @@ class Engine:
         policy = Policy.model_validate(run.policy)
         if run.rolling_back:  # a person asked: neither stages nor failures hold the others up
             policy = policy.model_copy(update={"stages": [], "max_failures": 1_000_000})
-        gates, tally = _tally(session, run)
+        gates, tally = tally_lanes(session, run)
         started: list[int] = []
         stopped = run.paused or run.needs_approval or run.aborted
         was_due = due(run, now)
@@ -168,8 +153,8 @@ class Engine:
         # The gates of a retried run open the way for hosts that are out, at any time.
         gates_may = not stopped and not run.rolling_back and (not early or tally.pending_out > 0)
         if gates_may and gates.pending:
-            for lane in _pending(session, run, gate=True, limit=gates.pending):
-                _start(session, lane, now)
+            for lane in pending_lanes(session, run, gate=True, limit=gates.pending):
+                start_lane(session, lane, now)
                 started.append(row_id(lane.id))
         if early:
             free = replace(free, fresh=0)
@@ -202,17 +187,17 @@ class Engine:
         if not left:
             return 0
         fresh = free.fresh
-        for lane in _pending(session, run, gate=False, limit=2 * left + 8):
+        for lane in pending_lanes(session, run, gate=False, limit=2 * left + 8):
             resumed = lane.changed and not run.rolling_back
             if not resumed and fresh <= 0:
                 break  # those that may be resumed come first
-            conflict = _ahead(session, lane) or self.leases.acquire(session, lane, now)
+            conflict = ahead(session, lane) or self.leases.acquire(session, lane, now)
             if conflict is None:
-                _start(session, lane, now)
+                start_lane(session, lane, now)
                 started.append(row_id(lane.id))
                 fresh -= 0 if resumed else 1
             elif conflict.run_id != run.id:
-                waiting += _wait_for_lease(session, lane, conflict, policy, now)
+                waiting += wait_for_lease(session, lane, conflict, policy, now)
         return waiting
 
     def _end_run(
@@ -263,213 +248,13 @@ class Engine:
     def _publish_lanes(self, lane_ids: Sequence[int]) -> None:
         for lane_id in lane_ids:
             with self.store.read() as session:
-                message = _chain(session, lane_id)
+                message = chain(session, lane_id)
             if message is not None:
                 self.publish(message)
 
 
 def _lanes(run: Run) -> Any:
     return select(Lane).where(Lane.run_id == run.id)
-
-
-def _write_lane(session: Session, run_id: int, position: int, spec: LaneSpec, plan: Plan) -> None:
-    needed = _hosts_of(spec, plan)
-    lane = Lane(
-        run_id=run_id,
-        position=position,
-        host=spec.host,
-        site=spec.site,
-        gate=spec.gate,
-        leases=sorted(spec.leases),
-        touches=list(spec.touches),
-        hosts={name: plan.hosts[name].model_dump(mode="json") for name in sorted(needed)},
-    )
-    session.add(lane)
-    session.flush()
-    forward: list[tuple[StepSpec, str, list[str]]] = [(step, FORWARD, []) for step in spec.steps]
-    back = [(back.step, BACK, list(back.undoes)) for back in spec.back]
-    for number, (step, direction, undoes) in enumerate(forward + back):
-        session.add(
-            Step(
-                run_id=run_id,
-                lane_id=row_id(lane.id),
-                position=number,
-                direction=direction,
-                name=step.name,
-                summary=step.summary,
-                params=step.params,
-                undoes=undoes,
-                status="pending" if direction == FORWARD else "idle",
-            )
-        )
-
-
-def _hosts_of(spec: LaneSpec, plan: Plan) -> set[str]:
-    """The hosts a lane can talk to: its own, those it touches, and the way to them.
-
-    A gate looks at the whole fleet of the run.
-    """
-    wanted = set(plan.hosts) if spec.gate else {spec.host, *spec.touches, *spec.reads}
-    todo = list(wanted)
-    while todo:
-        host = plan.hosts.get(todo.pop())
-        if host is not None and host.ssh.jump is not None and host.ssh.jump not in wanted:
-            wanted.add(host.ssh.jump)
-            todo.append(host.ssh.jump)
-    return wanted & set(plan.hosts)
-
-
-def _tally(session: Session, run: Run) -> tuple[Tally, Tally]:
-    """Count a run's lanes: its gates, and the others."""
-    counts: dict[bool, dict[tuple[str, bool], int]] = {True: {}, False: {}}
-    for gate, status, changed, number in session.exec(
-        select(Lane.gate, Lane.status, Lane.changed, func.count())
-        .where(Lane.run_id == run.id)
-        .group_by(col(Lane.gate), col(Lane.status), col(Lane.changed))
-    ):
-        counts[gate][status, changed] = number
-    stopped = run.paused or run.aborted or run.needs_approval
-    gates = _tally_of(counts[True], rolling_back=run.rolling_back, gates_open=True, stopped=stopped)
-    succeeded = sum(n for (status, _), n in counts[True].items() if status == "succeeded")
-    gates_open = run.rolling_back or succeeded == sum(counts[True].values())
-    rest = _tally_of(
-        counts[False], rolling_back=run.rolling_back, gates_open=gates_open, stopped=stopped
-    )
-    return gates, rest
-
-
-def _tally_of(
-    counts: dict[tuple[str, bool], int], *, rolling_back: bool, gates_open: bool, stopped: bool
-) -> Tally:
-    def number(*statuses: str, changed: bool | None = None) -> int:
-        return sum(
-            n
-            for (status, was_changed), n in counts.items()
-            if status in statuses and changed in (None, was_changed)
-        )
-
-    failures = ("failed",) if rolling_back else ("failed", "rolled_back")
-    # When a run is rolled back, lanes that succeeded are pending again, and changed, but in
-    # rotation: each takes a slot like a fresh one.
-    pending_out = 0 if rolling_back else number("pending", changed=True)
-    return Tally(
-        total=sum(counts.values()) - number("cancelled"),
-        pending=number("pending"),
-        in_flight=number(*IN_FLIGHT),
-        out=number("failed", changed=True) + pending_out,
-        pending_out=pending_out,
-        failures=number(*failures),
-        ended=number("succeeded", "skipped", "rolled_back", "failed"),
-        gates_open=gates_open,
-        stopped=stopped,
-    )
-
-
-def _pending(session: Session, run: Run, *, gate: bool, limit: int) -> Iterator[Lane]:
-    """Lanes that may start next: those that are out already first, then in the plan's order.
-
-    Each is loaded when it is asked for: mostly one starts, and a lane is a heavy row.
-    """
-    ids: list[int | None] = []
-    for changed in (True, False):  # two questions, each in the order of the index
-        ids += session.exec(
-            select(Lane.id)
-            .where(Lane.run_id == run.id, Lane.gate == gate, Lane.status == "pending")
-            .where(col(Lane.changed).is_(changed))
-            .order_by(col(Lane.position))
-            .limit(limit - len(ids))
-        ).all()
-    return (session.get_one(Lane, lane_id) for lane_id in ids)
-
-
-def _start(session: Session, lane: Lane, now: float) -> None:
-    lane.status = "running"
-    lane.current_step_id = next_step_id(session, lane)
-    lane.waiting_for = lane.wait_until = lane.waiting_since = None
-    lane.claim = lane.claimed_by = None
-    lane.published_at, lane.publishes = now, 1
-    if lane.started_at is None:
-        lane.started_at = now
-    lane.ended_at = lane.outcome = lane.detail = None
-    session.add(lane)
-
-
-def next_step_id(session: Session, lane: Lane) -> int | None:
-    """The first step of a lane's direction that is still to be done."""
-    return session.exec(
-        select(Step.id)
-        .where(
-            Step.lane_id == lane.id,
-            Step.direction == lane.direction,
-            col(Step.status).in_(("pending", "running", "waiting")),
-        )
-        .order_by(col(Step.position))
-        .limit(1)
-    ).first()
-
-
-def _ahead(session: Session, lane: Lane) -> Conflict | None:
-    """An older lane of another run that waits for one of the same leases and could take it now."""
-    if not lane.leases:
-        return None
-    mine = set(lane.leases)
-    older = session.exec(
-        select(Lane)
-        .join(Run, col(Run.id) == col(Lane.run_id))
-        .where(
-            Lane.waiting_for == "lease",
-            Lane.status == "pending",
-            col(Lane.id) < lane.id,
-            Lane.run_id != lane.run_id,
-            col(Run.paused).is_(False),
-            col(Run.start_at).is_(None),
-            col(Run.status).in_(ACTIVE),
-        )
-        .order_by(col(Lane.id))
-    )
-    for other in older:
-        shared = mine.intersection(other.leases)
-        if shared and not _taken(session, other):
-            return Conflict(min(shared), other.run_id, other.id)
-    return None
-
-
-def _taken(session: Session, lane: Lane) -> bool:
-    return (
-        session.exec(
-            select(Lease.name).where(
-                col(Lease.name).in_(lane.leases),
-                col(Lease.run_id).is_not(None),
-                col(Lease.lane_id) != lane.id,
-            )
-        ).first()
-        is not None
-    )
-
-
-def _wait_for_lease(
-    session: Session, lane: Lane, conflict: Conflict, policy: Policy, now: float
-) -> int:
-    """Let a lane wait for a lease, or give up after `lock_wait`. Returns 1 while it waits."""
-    holder = session.get(Run, conflict.run_id)
-    who = f"run {conflict.run_id}" if holder is None else _who(holder)
-    lane.waiting_for = "lease"
-    lane.waiting_since = lane.waiting_since or now
-    lane.detail = f"waiting for lease {conflict.name}, held by {who}"
-    session.add(lane)
-    if now - lane.waiting_since < policy.lock_wait:
-        return 1
-    lane.status, lane.outcome, lane.waiting_for, lane.ended_at = "failed", "lease", None, now
-    lane.detail = (
-        f"lease {conflict.name} is held by {who}; waited {policy.lock_wait:.0f} s; "
-        f"end that run (`winch retry`, `skip`, `rollback` or `abort {conflict.run_id}`) "
-        "and retry this one"
-    )
-    return 0
-
-
-def _who(run: Run) -> str:
-    return f"run {run.id} ({run.job} {run.target}, {run.status}, by {run.requested_by})"
 
 
 def _run_detail(session: Session, run: Run) -> str | None:
@@ -482,26 +267,3 @@ def _run_detail(session: Session, run: Run) -> str | None:
     ).all()
     lines = [detail or "" if gate else f"{host}: {detail}" for host, detail, gate in lanes]
     return " · ".join(lines) or None
-
-
-def _chain(session: Session, lane_id: int) -> ChainMessage | None:
-    lane = session.get_one(Lane, lane_id)
-    if lane.current_step_id is None:
-        return None
-    current = session.get_one(Step, lane.current_step_id)
-    rest = session.exec(
-        select(Step.id, Step.name, Step.summary)
-        .where(
-            Step.lane_id == lane_id,
-            Step.direction == lane.direction,
-            col(Step.position) >= current.position,
-            col(Step.status).in_(("pending", "running", "waiting")),
-        )
-        .order_by(col(Step.position))
-    )
-    label = "preflight" if lane.gate else lane.host
-    return ChainMessage(
-        lane.site,
-        lane.run_id,
-        tuple(Message(row_id(i), name, f"{label} · {summary}") for i, name, summary in rest),
-    )
