@@ -3,7 +3,6 @@
     WinchError                     exit 1
     ├── UsageError                 exit 5   wrong usage or fleet file
     ├── ServiceError               exit 1   Redis or the database is not there
-    ├── LeaseHeld                 exit 6   another run holds a lease
     ├── Frozen                     exit 3   a freeze keeps jobs from starting; nothing was changed
     ├── Forbidden                  exit 3   the asker may not do this; nothing was changed
     └── StepError                           a step ends, and this is why
@@ -43,12 +42,6 @@ class UsageError(WinchError):
 
 class ServiceError(WinchError):
     """Redis or the database does not answer."""
-
-
-class LeaseHeld(WinchError):
-    """Another run holds a lease that this one needs."""
-
-    exit_code = 6
 
 
 class Frozen(WinchError):

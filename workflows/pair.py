@@ -27,6 +27,7 @@ from workflows.pair_steps import (
     rejoin_step,
     yield_step,
 )
+from workflows.policy import stage_numbers
 from workflows.pool import check_used
 from workflows.problems import nearest
 from workflows.references import GATE
@@ -49,9 +50,10 @@ __all__ = [
 def plan_pair_upgrade(fleet: Fleet, target: str, options: Options) -> Plan:
     """Plan to upgrade both members of pairs: the one that is BACKUP first.
 
-    `target`: one pair, or several with commas. `options.first`: the hosts that are BACKUP now;
-    without it, those that are home to fewer addresses. Whoever comes first and holds an address
-    gives it up before it is touched, so that the order is never a danger.
+    `target`: one pair, or several with commas; `options.stages` count pairs. `options.first`: the
+    hosts that are BACKUP now; without it, those that are home to fewer addresses. Whoever comes
+    first and holds an address gives it up before it is touched, so that the order is never a
+    danger.
 
     Raises:
         UsageError: an unknown pair or host, a pair without `redeploy`, a variable without a value,
@@ -69,11 +71,15 @@ def plan_pair_upgrade(fleet: Fleet, target: str, options: Options) -> Plan:
         data = [pair.redeploy.model_dump(), [check.model_dump() for check in pair.verify]]
         used |= variables_in(data)
     check_used(fleet, options, used)
-    rounds: list[list[LaneSpec]] = [[], []]
-    for name in pairs:
-        lanes = [_upgrade_lane(fleet, name, host, options) for host in chosen[name]]
-        for number, lane in enumerate(lanes):
-            rounds[number].append(lane)
+    rounds: list[list[LaneSpec]] = []
+    names = list(pairs)
+    done = 0
+    for together in stage_numbers(options.stages or (), len(names)) or [len(names)]:
+        rounds += [[], []]
+        for name in names[done:together]:
+            for number, host in enumerate(chosen[name]):
+                rounds[number - 2].append(_upgrade_lane(fleet, name, host, options))
+        done = together
     plan = _plan(fleet, "pair.upgrade", target, options, chosen, rounds)
     windows = _common_windows(pairs)
     return plan.model_copy(update={"policy": plan.policy.model_copy(update={"windows": windows})})
@@ -281,8 +287,6 @@ def _plan(
 
     All pairs go at once; no second member starts before all first ones are done.
     """
-    if options.stages:
-        raise UsageError("--stages: a pair's members have an order of their own; use --limit")
     lanes = [lane for lanes in rounds for lane in lanes]
     hosts = host_specs(fleet, _each_once(name for lane in lanes for name in lane.touches))
     count = max(len(lanes) for lanes in rounds)

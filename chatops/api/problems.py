@@ -17,7 +17,6 @@ from worker.control import NotNow
 from worker.errors import (
     Forbidden,
     Frozen,
-    LeaseHeld,
     Refused,
     ServiceError,
     Unreachable,
@@ -38,7 +37,6 @@ _STATUS: tuple[tuple[type[WinchError], int], ...] = (
     (Forbidden, 403),
     (NotNow, 409),
     (Frozen, 409),
-    (LeaseHeld, 409),
     (Refused, 409),
     (Unreachable, 409),
     (ServiceError, 503),

@@ -99,6 +99,14 @@ def test_who_is_backup_now_comes_first_whatever_the_homes_are(fleet: Fleet) -> N
     assert [host for host, _ in lanes(plan)] == ["lb1", "lb2"]
 
 
+def test_stages_count_pairs_and_each_pair_is_done_before_the_next_stage(fleet: Fleet) -> None:
+    options = Options(stages=("1", "100%"))
+    plan = plan_job(fleet, "pair.upgrade", "edge,core", [], options)
+    assert [host for host, _ in lanes(plan)] == ["lb2", "lb1", "lb3", "lb4"]
+    assert plan.policy.stages == [1, 2, 3, 4]
+    assert plan.policy.max_unavailable == 1
+
+
 def test_several_pairs_go_at_once_and_no_second_member_before_all_first_ones(
     fleet: Fleet,
 ) -> None:

@@ -12,8 +12,9 @@ OLD_ORG = "/bin/sh -c /bin/kill -s HUP $(/bin/cat /var/run/nginx.pid)"
 
 
 def shown(argv: str) -> str:
+    path = argv.split(maxsplit=1)[0]
     return (
-        f"{{ path={argv.split()[0]} ; argv[]={argv} ; ignore_errors=no ; start_time=[n/a] ; "
+        f"{{ path={path} ; argv[]={argv} ; ignore_errors=no ; start_time=[n/a] ; "
         "stop_time=[n/a] ; pid=0 ; code=(null) ; status=0/0 }"
     )
 
@@ -57,7 +58,7 @@ def test_the_options_of_a_reload_are_those_of_its_test() -> None:
     ],
 )
 def test_where_a_kill_gets_its_pid(argv: str, pid_file: str | None, main_pid: bool) -> None:
-    line = ExecLine(argv.split()[0], argv)
+    line = ExecLine(argv.split(maxsplit=1)[0], argv)
     assert (line.pid_file, line.main_pid) == (pid_file, main_pid)
 
 
