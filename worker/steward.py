@@ -6,7 +6,6 @@ Whatever a crash, a lost message or an emptied Redis leaves behind is found here
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 
@@ -15,8 +14,8 @@ from sqlmodel import Session, col, select
 
 from worker.audit import record
 from worker.engine import Engine
-from worker.errors import ServiceError
-from worker.models import ACTIVE, Lane, Leader, Lease, Run, WorkerRow
+from worker.leading import Led
+from worker.models import ACTIVE, Lane, Lease, Run, WorkerRow
 from worker.node import Node, is_dead
 
 log = logging.getLogger(__name__)
@@ -33,63 +32,26 @@ _LOST_AFTER_MAX = 120.0
 _QUEUED_GRACE = 10.0  # times more patience while the queue is not empty
 
 
-class Steward:
+class Steward(Led):
     """One worker's steward. `queued(site)` is the number of messages in a queue."""
 
     def __init__(self, engine: Engine, node: Node, queued: Callable[[str | None], int]) -> None:
+        super().__init__(engine.store, "steward", node.id, lead_for=LEAD_FOR, pause=TICK)
         self._engine = engine
         self._store = engine.store
         self._node = node
         self._queued = queued
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="steward", daemon=True)
         self._renewed = self._tidied = 0.0
-
-    def start(self) -> None:
-        """Begin to tick."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Stop, and let another one lead at once."""
-        self._stopping.set()
-        self._thread.join(timeout=5)
-        with self._store.write() as session:
-            session.exec(update(Leader).where(col(Leader.owner) == self._node.id).values(until=0.0))
+        self.halt(5.0)
+        self.leave()
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if self.lead():
-                    self.tick()
-            except ServiceError as error:
-                log.warning("steward: %s", error)
-            except Exception:
-                log.exception("steward: a tick broke; it will be tried again")
-            self._stopping.wait(TICK)
-
-    def lead(self) -> bool:
-        """Whether this one is the steward now."""
-        now, me = self._store.now(), self._node.id
-        with self._store.read() as session:
-            row = session.get(Leader, "steward")
-            if row is not None and row.owner != me and row.until > now:
-                holder = session.get(WorkerRow, row.owner)
-                if holder is not None and not is_dead(holder, now):
-                    return False
-            if row is not None and row.owner == me and row.until - now > LEAD_FOR / 2:
-                return True
-            previous = None if row is None else (row.owner, row.until)
-        with self._store.write() as session:
-            row = session.get(Leader, "steward", with_for_update=True)
-            if (None if row is None else (row.owner, row.until)) != previous:
-                return False  # another one was faster
-            if row is None:
-                row = Leader(name="steward", owner=me, until=0.0)
-            if row.owner != me:
-                log.info("steward: %s takes over from %s", me, row.owner)
-            row.owner, row.until = me, now + LEAD_FOR
-            session.add(row)
-        return True
+    def is_gone(self, session: Session, owner: str, now: float) -> bool:
+        """Whether the worker that leads is dead; nobody waits until its lease is over."""
+        holder = session.get(WorkerRow, owner)
+        return holder is None or is_dead(holder, now)
 
     def tick(self) -> None:
         """Look once at everything that may need a hand."""

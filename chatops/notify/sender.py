@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from uuid import uuid4
 
-from sqlalchemy import update
-from sqlmodel import col
-
 from chatops.notify import message, outbox
 from chatops.notify.config import NotifyFile, Receiver, read_url
 from chatops.notify.events import Event
 from chatops.notify.outbox import Claimed
 from chatops.notify.receiver import AppriseReceiver, Delivery
 from worker.errors import ServiceError, UsageError, WinchError
-from worker.models import Leader
+from worker.leading import Led
 from worker.settings import Settings, settings
 from worker.store import Store, store
 
@@ -51,7 +48,7 @@ def configured_notifier(given: Settings | None = None) -> Notifier | None:
     return Notifier(store(), NotifyFile(here.notify_file), public_url=here.public_url)
 
 
-class Notifier:
+class Notifier(Led):
     """The sender of one process."""
 
     def __init__(
@@ -62,60 +59,22 @@ class Notifier:
         public_url: str | None = None,
         connect: Connect = AppriseReceiver,
     ) -> None:
-        self.me = f"notify:{uuid4().hex}"
+        super().__init__(store, LEADER, f"notify:{uuid4().hex}", lead_for=LEAD_FOR, pause=TICK)
         self._store = store
         self._file = file
         self._public_url = public_url
         self._connect = connect
-        self._stopping = threading.Event()
-        self._leading = threading.Event()
         self._lines: dict[str, _Line] = {}
-        self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
         self._tidied = float("-inf")
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
 
     def stop(self) -> None:
         """Stop, and let another one lead at once."""
-        self._stopping.set()
-        self._thread.join(timeout=GRACE)
+        self.halt(GRACE)
         deadline = time.monotonic() + GRACE
         for line in self._lines.values():
             line.stop(max(0.0, deadline - time.monotonic()))
-        with suppress(ServiceError), self._store.write() as session:
-            session.exec(update(Leader).where(col(Leader.owner) == self.me).values(until=0.0))
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                if self.lead():
-                    self.tick()
-            except ServiceError as error:
-                log.warning("notifications: %s", error)
-            except Exception:
-                log.exception("notifications: a tick broke; it will be tried again")
-            self._stopping.wait(TICK)
-
-    def lead(self) -> bool:
-        """Whether this one is the leader now."""
-        now = self._store.now()
-        with self._store.read() as session:
-            row = session.get(Leader, LEADER)
-            if row is not None and row.owner != self.me and row.until > now:
-                return False
-            if row is not None and row.owner == self.me and row.until - now > LEAD_FOR / 2:
-                return True
-            previous = None if row is None else (row.owner, row.until)
-        with self._store.write() as session:
-            row = session.get(Leader, LEADER, with_for_update=True)
-            if (None if row is None else (row.owner, row.until)) != previous:
-                return False  # another one was faster
-            row = row or Leader(name=LEADER, owner=self.me, until=0.0)
-            row.owner, row.until = self.me, now + LEAD_FOR
-            session.add(row)
-        return True
+        with suppress(ServiceError):
+            self.leave()
 
     def tick(self) -> None:
         """Read on in the audit, and see that each receiver has its thread."""
