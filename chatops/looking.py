@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from worker.errors import CommandFailed, Failed, ServiceError
-from worker.mask import mask
+from worker.errors import Failed, ServiceError
 from worker.plan import HostSpec
-from worker.remote import Command, Result
+from worker.remote import Command, Result, require_ok
 from worker.ssh import Connections
 
 
@@ -34,15 +33,8 @@ class LookingHost:
     def read(self, command: Command, *, timeout: float = 30.0, check: bool = True) -> Result:
         """Run a command that changes nothing."""
         result = self._connection.run(command, timeout=timeout)
-        if check and not result.ok:
-            said = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
-            raise CommandFailed(
-                f"{self.name}: `{mask(str(command))[:200]}` exited with {result.exit_code}: "
-                f"{mask(said[-1])[:300]}",
-                result.exit_code,
-                result.stdout,
-                result.stderr,
-            )
+        if check:
+            require_ok(self.name, command, result)
         return result
 
     def act(

@@ -10,12 +10,12 @@ from typing import Any
 
 from worker import claims, past
 from worker.claims import Claim
-from worker.errors import CommandFailed, Failed, Fenced, StepError, Superseded
+from worker.errors import Failed, Fenced, StepError, Superseded
 from worker.guard import Guard
 from worker.mask import mask
 from worker.models import RemoteCommand
 from worker.plan import HostSpec
-from worker.remote import Command, Result
+from worker.remote import Command, Result, require_ok
 from worker.ssh import Connections
 from worker.store import Store
 
@@ -151,15 +151,8 @@ class StepHost:
             self._record_failure(command, started, begin, error, mutating=guard is not None)
             raise
         context.records.add(self.name, guard is not None, command, started, result)
-        if check and not result.ok:
-            said = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
-            raise CommandFailed(
-                f"{self.name}: `{mask(str(command))[:200]}` exited with {result.exit_code}: "
-                f"{mask(said[-1])[:300]}",
-                result.exit_code,
-                result.stdout,
-                result.stderr,
-            )
+        if check:
+            require_ok(self.name, command, result)
         return result
 
     def _record_failure(

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from worker.errors import CommandFailed
+from worker.mask import mask
+
 
 @dataclass(frozen=True)
 class Command:
@@ -58,13 +61,31 @@ class Result:
         return self.exit_code == 0
 
 
+def require_ok(host: str, command: Command, result: Result) -> None:
+    """See that a command exited with 0.
+
+    Raises:
+        CommandFailed: it did not; the message has the last line that it said.
+    """
+    if result.ok:
+        return
+    said = (result.stderr.strip() or result.stdout.strip() or "no output").splitlines()
+    raise CommandFailed(
+        f"{host}: `{mask(str(command))[:200]}` exited with {result.exit_code}: "
+        f"{mask(said[-1])[:300]}",
+        result.exit_code,
+        result.stdout,
+        result.stderr,
+    )
+
+
 class Host(Protocol):
     """One machine, as a step sees it. Every call blocks for at most `timeout` seconds or so.
 
     All calls raise `Unreachable` when the connection cannot be made or breaks, and `Superseded`
     when the step's claim has been lost or the run was aborted. With `check` (the default) an exit
     code other than 0 raises `CommandFailed`; a command that outlives `timeout` is killed on the
-    host and raises `CommandFailed` with code 124.
+    host and its exit code is 124.
     """
 
     @property
