@@ -7,10 +7,14 @@ import time
 INSIDE_SECONDS = 3.0  # a step polls for so long before it returns Wait
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.25
+GROWTH = 1.25
 
 
 class Patience:
-    """A few seconds of polling; the pauses grow from 20 ms to 250 ms."""
+    """A few seconds of polling; the pauses grow from 20 ms to 250 ms.
+
+    Slowly, because what is found on average half a pause late is time of every host.
+    """
 
     def __init__(self, seconds: float = INSIDE_SECONDS) -> None:
         self._end = time.monotonic() + seconds
@@ -24,4 +28,4 @@ class Patience:
     def pause(self) -> None:
         """Sleep until the next look."""
         time.sleep(self._pause)
-        self._pause = min(self._pause * 1.5, LONGEST_PAUSE_SECONDS)
+        self._pause = min(self._pause * GROWTH, LONGEST_PAUSE_SECONDS)

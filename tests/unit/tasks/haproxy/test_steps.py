@@ -136,7 +136,7 @@ def test_a_refusal_on_the_second_balancer_undoes_the_first(world: World) -> None
 
 def test_a_worker_on_its_way_out_is_not_the_one_to_be_told(world: World) -> None:
     world.lb2.leaving = 2
-    assert drain(world.context, world.drain()).detail == "0 sessions after 0.1 s on lb1, lb2"
+    assert drain(world.context, world.drain()).detail == "0 sessions after 0 s on lb1, lb2"
     assert world.lb2["web1"].admin == 1
 
 
