@@ -74,6 +74,7 @@ def make_app(
     app.add_middleware(Limits)
     for module in (runs, steering, watching, looking, freezing):
         app.include_router(module.router, prefix=PREFIX)
-    app.include_router(looking.health, prefix=PREFIX)
+    app.include_router(looking.probes, prefix=PREFIX)
+    app.include_router(looking.probes, include_in_schema=False)
     mount_board(app)
     return app

@@ -21,7 +21,7 @@ from worker.models import Audit
 from worker.report import lease_list
 
 router = APIRouter(tags=["look"])
-health = APIRouter(tags=["look"])
+probes = APIRouter(tags=["look"])  # what machines ask for, and look for at the root too
 
 Viewer = Annotated[Principal, Depends(May("look"))]
 
@@ -67,7 +67,7 @@ def audit(
     return {"lines": lines, "next": str(rows[-1].id) if len(rows) == limit else None}
 
 
-@router.get(
+@probes.get(
     "/metrics",
     response_class=PlainTextResponse,
     responses={
@@ -80,7 +80,7 @@ def metrics(parts: Parts, _principal: Annotated[Principal, Depends(May("metrics"
     return Response(parts.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-@health.get(
+@probes.get(
     "/healthz",
     response_model=Health,
     responses={503: {"model": Health, "description": "Redis or the database does not answer."}},

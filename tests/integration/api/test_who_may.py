@@ -68,6 +68,14 @@ def send(client: httpx.Client, method: str, path: str, run: int = 999) -> httpx.
         return answer
 
 
+def test_probes_answer_at_the_root_too_and_to_the_same_people(api: Api) -> None:
+    root = str(api.client().base_url).removesuffix("/").removesuffix(PREFIX)
+    stranger, viewer = api.client(), api.as_("prometheus", "viewer")
+    assert stranger.get(f"{root}/healthz").json()["redis"] == "ok"
+    assert stranger.get(f"{root}/metrics").status_code == 401
+    assert "winch_runs" in viewer.get(f"{root}/metrics").text
+
+
 def test_every_route_takes_its_role_and_no_less(api: Api) -> None:
     clients: dict[Role, httpx.Client] = {role: api.as_(f"a-{role}", role) for role in ROLES}
     stranger, forged = api.client(), api.client("winch_" + "A" * 43)
