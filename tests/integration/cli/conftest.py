@@ -45,6 +45,11 @@ def free_ports(number: int) -> list[int]:
     return ports
 
 
+def _heed_ctrl_c() -> None:
+    """As a terminal's own programs do, also when the tests run in a shell's background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @dataclass
 class Screen:
     """A program on a terminal of its own."""
@@ -125,6 +130,7 @@ class Machine:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            preexec_fn=_heed_ctrl_c,  # noqa: PLW1509 - one system call, no locks
             cwd=self.directory,
         )
         os.close(slave)
