@@ -179,12 +179,14 @@ def _wait(lane: Lane, end: Outcome | StepError, now: float) -> None:
     if isinstance(end, Wait):
         lane.waiting_for = end.reason
         lane.wait_until = None if end.seconds is None else now + end.seconds
-        lane.detail = end.detail
+        text = end.detail
     else:
         delay = RETRY_AFTER[min(lane.retries, len(RETRY_AFTER) - 1)]
         lane.waiting_for, lane.wait_until = "retry", now + delay
-        lane.detail = str(end)
+        text = str(end)
         lane.retries += 0 if isinstance(end, Busy) else 1
+    if lane.direction != BACK:  # there the lane says why it goes back, and the step this
+        lane.detail = text
 
 
 def _put_in_order(session: Session, run: Run, hosts: Sequence[str]) -> None:

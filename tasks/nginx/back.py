@@ -230,7 +230,8 @@ def unstage(context: Context, params: Unstage) -> Outcome:
         facts, now = nginx.look()
     leaving = {Phase.ROLLED_BACK: now.new, Phase.QUIT_PENDING: now.old}.get(now.core)
     if leaving is not None:
-        text = f"nginx {target.version} serves, {held(leaving)}".replace("old", "other")
+        others = held(leaving).replace("old worker", "other worker")
+        text = f"nginx {target.version} serves, {others}"
         if context.elapsed() < params.timeout:
             return Wait("sessions", text, LEAVING_SECONDS)
         return Done(f"{text}, and {leaving} ends with them")
