@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.fixtures import stack
 from tests.kit.stack import Stack
 from tests.lab.edge import Edge
 from tests.lab.farm import Farm, build_farm
@@ -23,6 +24,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.lab)
+
+
+__all__ = ["stack"]
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,17 +53,6 @@ def farm(site: Farm) -> Farm:
     site.reset()
     site.balancers[0].sh(f"rm -f {haproxy.CONFIG}.winch-*")
     return site
-
-
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    directory = Path(tempfile.mkdtemp(prefix="winch-"))
-    made = Stack(directory)
-    try:
-        yield made.start()
-    finally:
-        made.stop()
-        shutil.rmtree(directory)
 
 
 def reload(stack: Stack, fleet: Path, *more: str) -> tuple[int, dict[str, Any]]:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from tests.kit.stack import Stack, until
@@ -15,17 +10,6 @@ from tests.lab.edge import REDEPLOY, Edge, details, pair
 pytestmark = [pytest.mark.lab, pytest.mark.chaos]
 
 SLOW = {**REDEPLOY["command"], "run": f"echo began >> /srv/began; {REDEPLOY['command']['run']}"}
-
-
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    directory = Path(tempfile.mkdtemp(prefix="winch-"))
-    made = Stack(directory)
-    try:
-        yield made.start()
-    finally:
-        made.stop()
-        shutil.rmtree(directory)
 
 
 def test_a_paused_worker_whose_lane_was_taken_over_is_refused_by_the_host_when_it_wakes(

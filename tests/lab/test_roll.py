@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -21,17 +17,6 @@ from tests.lab.waiting import wait_for
 pytestmark = pytest.mark.lab
 
 STEPS = ["haproxy.drain", "deploy.redeploy", "probe.verify", "haproxy.enable"]
-
-
-@pytest.fixture
-def stack() -> Iterator[Stack]:
-    directory = Path(tempfile.mkdtemp(prefix="winch-"))
-    made = Stack(directory)
-    try:
-        yield made.start()
-    finally:
-        made.stop()
-        shutil.rmtree(directory)
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
